@@ -1,0 +1,1 @@
+"""Autoscaler for Apache Flink jobs on YARN and Amazon EMR."""

@@ -1,0 +1,483 @@
+"""The values the autoscaler thinks in. Frozen, without I/O; absent is ``None``, never 0 or NaN.
+
+Times are integers, epoch milliseconds UTC, as Flink gives them; durations are integers in milliseconds unless the
+name says otherwise. Rates are records per second. ``math.inf`` is a legal number where the text says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TypeVar
+
+Millis = int
+VertexId = str
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def frozen(mapping: Mapping[_K, _V]) -> Mapping[_K, _V]:
+    """Return a read-only copy of a mapping, for use inside frozen values."""
+    return MappingProxyType(dict(mapping))
+
+
+
+# ------------------------------------------------------------------ what runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class JobKey:
+    """Identity of a job that survives restarts and resubmissions.
+
+    ``application`` is ``job.autoscaler.yarn.id`` if set, else the YARN application name; when two running
+    applications share it, the application id is appended to keep them apart.
+    """
+
+    cluster: str
+    application: str
+    job: str
+
+    def __str__(self) -> str:
+        return f"{self.application}/{self.job}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One edge into a vertex; ``ship_strategy`` is Flink's word in upper case (HASH, REBALANCE, FORWARD ...)."""
+
+    id: VertexId
+    ship_strategy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vertex:
+    """One job vertex, a chain of operators that is scheduled as one task.
+
+    ``source_partitions`` is the number of Kafka or Pulsar partitions a source reads, ``None`` if unknown.
+    """
+
+    id: VertexId
+    name: str
+    parallelism: int
+    max_parallelism: int
+    inputs: tuple[Input, ...] = ()
+    finished: bool = False
+    slot_sharing_group: str | None = None
+    source_partitions: int | None = None
+
+    @property
+    def is_source(self) -> bool:
+        return not self.inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """The vertices of a job, every input before the vertex it feeds."""
+
+    vertices: tuple[Vertex, ...]
+
+
+# ------------------------------------------------------------------ what was measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VertexSample:
+    """What one vertex reported at one instant (algorithm section 1). Values are rounded as that section says.
+
+    ``load`` is a ratio, ``accumulated_busy_ms``, ``records_in`` and ``records_out`` are counters of the present attempt
+    summed over subtasks, ``records_in_per_s`` (non-sources) and ``observed_tpr`` (sources, may be ``inf``) are rates,
+    ``lag`` is in records (sources). ``back_pressure`` is the mean share of time, 0 to 1, the vertex waited for its
+    outputs.
+    """
+
+    load: float | None = None
+    accumulated_busy_ms: float | None = None
+    records_in: float | None = None
+    records_out: float | None = None
+    records_in_per_s: float | None = None
+    lag: float | None = None
+    observed_tpr: float | None = None
+    back_pressure: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What a job reported at one instant. ``doubts`` names what makes it unfit for a scale-down; empty if nothing."""
+
+    at: Millis
+    vertices: Mapping[VertexId, VertexSample]
+    gc_pressure: float | None = None
+    heap_usage: float | None = None
+    slots_used: float | None = None
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Everything measured for one job that one decision may look at: samples oldest first, the last one is of now."""
+
+    topology: Topology
+    running_since: Millis
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """What the decision knows of the cluster around the job. ``task_manager_cpu`` in cores, memory in bytes."""
+
+    task_manager_cpu: float | None = None
+    task_manager_memory: int | None = None
+    slots_per_task_manager: int = 1
+
+
+# ------------------------------------------------------------------ what happened before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """One past scaling of one vertex: true processing rate before it, and the rate expected after it."""
+
+    at: Millis
+    from_parallelism: int
+    to_parallelism: int
+    tpr: float | None = None
+    expected_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """One rescale's restart; ``duration_s`` in whole seconds, ``None`` until it is measured."""
+
+    at: Millis
+    duration_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelayedRequest:
+    """A scale-down that was computed but held back."""
+
+    at: Millis
+    parallelism: int
+    outside_bounds: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelayedScaleDown:
+    """Held-back scale-downs of one vertex since ``first``: rising ``at``, falling ``parallelism``."""
+
+    first: Millis
+    requests: tuple[DelayedRequest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What the decision remembers of a job: past scalings and restarts oldest first, and held-back scale-downs."""
+
+    scalings: Mapping[VertexId, tuple[Scaling, ...]] = field(default_factory=lambda: frozen({}))
+    restarts: tuple[Restart, ...] = ()
+    delayed: Mapping[VertexId, DelayedScaleDown] = field(default_factory=lambda: frozen({}))
+
+
+# ------------------------------------------------------------------ what the user wants
+
+
+class BusyTimeAggregator(StrEnum):
+    """How busy time is taken over the subtasks of a vertex."""
+
+    MAX = "MAX"
+    AVG = "AVG"
+    MIN = "MIN"
+
+
+class Alignment(StrEnum):
+    """How a parallelism is moved to fit key groups or source partitions (algorithm section 8)."""
+
+    BALANCED = "BALANCED"
+    EVENLY_SPREAD = "EVENLY_SPREAD"
+    OFF = "OFF"
+    LEGACY_EVENLY_SPREAD = "LEGACY_EVENLY_SPREAD"
+    LEGACY_MAXIMIZE_UTILISATION = "LEGACY_MAXIMIZE_UTILISATION"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the user asked for, one field per ``job.autoscaler.*`` option; see conf/OPTIONS.md for each.
+
+    Durations are milliseconds. The defaults are those of the ``emr`` profile, so that a test can name only what it
+    is about; at run time every field comes from ``options``. ``extras`` switches on what goes beyond the reference
+    (algorithm section 11).
+    """
+
+    extras: bool = True
+    scaling_enabled: bool = True
+    decision_interval: Millis = 60_000
+    debug_logs_interval: Millis = 300_000
+    metrics_window: Millis = 600_000
+    stabilization_interval: Millis = 300_000
+    utilization_target: float = 0.7
+    utilization_boundary: float = 0.4
+    utilization_max: float | None = None
+    utilization_min: float | None = None
+    scale_down_interval: Millis = 0
+    scale_up_grace_period: Millis = 3_600_000
+    min_parallelism: int = 1
+    max_parallelism: int = 200
+    scale_down_max_factor: float = 0.6
+    scale_up_max_factor: float = 100_000.0
+    catch_up_duration: Millis = 900_000
+    restart_time: Millis = 180_000
+    restart_time_tracking: bool = False
+    restart_time_tracking_limit: Millis = 900_000
+    backlog_lag_threshold: Millis = 300_000
+    observed_tpr_lag_threshold: Millis = 30_000
+    observed_tpr_switch_threshold: float = 0.15
+    observed_tpr_min_observations: int = 2
+    effectiveness_detection: bool = False
+    effectiveness_threshold: float = 0.1
+    gc_pressure_threshold: float = 1.0
+    heap_usage_threshold: float = 1.0
+    history_max_count: int = 3
+    history_max_age: Millis = 86_400_000
+    busy_time_aggregator: BusyTimeAggregator = BusyTimeAggregator.MAX
+    excluded_vertices: frozenset[VertexId] = frozenset()
+    excluded_periods: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+    event_interval: Millis = 1_800_000
+    rest_timeout: Millis = 10_000
+    quota_memory: int | None = None
+    quota_cpu: float | None = None
+    alignment: Alignment = Alignment.BALANCED
+    observed_scalability: bool = False
+    observed_scalability_min_observations: int = 3
+    observed_scalability_coefficient_min: float = 0.5
+
+
+# ------------------------------------------------------------------ what was decided
+
+
+class Reason(StrEnum):
+    """Why a pass over a job ended as it did. The first block is decided by ``core``, the rest around it."""
+
+    SCALE = "SCALE"
+    ERROR = "ERROR"
+    MEMORY_PRESSURE = "MEMORY_PRESSURE"
+    QUOTA = "QUOTA"
+    SCALING_DISABLED = "SCALING_DISABLED"
+    EXCLUDED_PERIOD = "EXCLUDED_PERIOD"
+    NOT_READY = "NOT_READY"
+    STEADY = "STEADY"
+    WINDOW_NOT_FULL = "WINDOW_NOT_FULL"
+
+    NOT_ENABLED = "NOT_ENABLED"
+    EMR_SCALES = "EMR_SCALES"
+    UNSUPPORTED_VERSION = "UNSUPPORTED_VERSION"
+    NOT_ADAPTIVE = "NOT_ADAPTIVE"
+    REACTIVE_MODE = "REACTIVE_MODE"
+    BATCH = "BATCH"
+    BAD_CONFIGURATION = "BAD_CONFIGURATION"
+    UNREACHABLE = "UNREACHABLE"
+    NOT_RUNNING = "NOT_RUNNING"
+    ADVISE_ONLY = "ADVISE_ONLY"
+    CHECKPOINTING_OFF = "CHECKPOINTING_OFF"
+    NO_CHECKPOINT = "NO_CHECKPOINT"
+    IN_FLIGHT = "IN_FLIGHT"
+
+
+class EventKind(StrEnum):
+    """The reference's event names."""
+
+    SCALING_REPORT = "ScalingReport"
+    SCALING_LIMITED = "ScalingLimited"
+    INEFFECTIVE_SCALING = "IneffectiveScaling"
+    MEMORY_PRESSURE = "MemoryPressure"
+    RESOURCE_QUOTA_REACHED = "ResourceQuotaReached"
+    AUTOSCALER_ERROR = "AutoscalerError"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something a user may want to be told of; ``vertex`` is ``None`` where it concerns the whole job."""
+
+    kind: EventKind
+    vertex: VertexId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One vertex evaluated over the window (algorithm section 5). Rates in records per second, rounded."""
+
+    tpr: float | None = None
+    target_rate: float | None = None
+    catch_up_rate: float | None = None
+    load: float | None = None
+    scale_up_threshold: float | None = None
+    scale_down_threshold: float | None = None
+    lag: float | None = None
+
+
+class Limit(StrEnum):
+    """What stood between the model's wish for a vertex and the parallelism it was given."""
+
+    MAX_FACTOR = "max-factor"
+    MIN_PARALLELISM = "min-parallelism"
+    MAX_PARALLELISM = "max-parallelism"
+    ALIGNMENT = "alignment"
+    DELAYED = "delayed"
+    INEFFECTIVE = "ineffective"
+    GRACE_PERIOD = "grace-period"
+    SATURATED = "saturated"
+    DOUBTFUL = "doubtful"
+    EXCLUDED = "excluded"
+    FINISHED = "finished"
+    NO_BUSY_TIME = "no-busy-time"
+    QUOTA = "quota"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizing:
+    """How one vertex came to its parallelism (algorithm section 6): every step, so that it can be checked on paper.
+
+    ``factor`` is needed capacity over true processing rate before clamping, ``wanted`` what the model asks for after
+    clamping and before the vertex's bounds, ``parallelism`` what the decision gives it. ``limits`` names each thing
+    that changed the number on its way, in order.
+    """
+
+    current: int
+    parallelism: int
+    factor: float | None = None
+    wanted: int | None = None
+    expected_rate: float | None = None
+    outside_bounds: bool = False
+    limits: tuple[Limit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do with one job at one instant, why, and every number it rests on.
+
+    ``parallelism`` holds every vertex and is the present one unless ``rescale``. ``advised`` is what the job would be
+    given but for a switched-off scaling, an excluded period or a quota. ``delayed`` is the state of held-back
+    scale-downs after this decision, ``scalings`` and ``restarts`` the history as trimmed and completed by it.
+    """
+
+    at: Millis
+    reason: Reason
+    rescale: bool
+    parallelism: Mapping[VertexId, int]
+    advised: Mapping[VertexId, int]
+    evaluations: Mapping[VertexId, Evaluation]
+    sizings: Mapping[VertexId, Sizing]
+    gc_pressure: float | None = None
+    heap_usage: float | None = None
+    delayed: Mapping[VertexId, DelayedScaleDown] = field(default_factory=lambda: frozen({}))
+    scalings: Mapping[VertexId, tuple[Scaling, ...]] = field(default_factory=lambda: frozen({}))
+    restarts: tuple[Restart, ...] = ()
+    events: tuple[Event, ...] = ()
+    error: str | None = None
+    window_start: Millis | None = None
+    full_at: Millis | None = None
+
+
+# ------------------------------------------------------------------ what was asked for, and what came of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """One vertex's resource requirement: Flink runs it at ``upper``, or at less, down to ``lower``."""
+
+    lower: int
+    upper: int
+
+
+class RequestState(StrEnum):
+    """Where a request is in its life; everything but INTENDED and SENT is final."""
+
+    INTENDED = "INTENDED"
+    SENT = "SENT"
+    ACHIEVED = "ACHIEVED"
+    NOT_ACHIEVED = "NOT_ACHIEVED"
+    REJECTED = "REJECTED"
+    VOID = "VOID"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One PUT of resource requirements: stored as an intent before it is sent, updated with what came of it.
+
+    ``before`` and ``target`` hold the parallelism of every vertex, ``requirements`` the body sent.
+    ``source_rate`` is the records per second all sources together read before it.
+    """
+
+    key: JobKey
+    application_id: str
+    job_id: str
+    decided_at: Millis
+    reason: str
+    before: Mapping[VertexId, int]
+    target: Mapping[VertexId, int]
+    requirements: Mapping[VertexId, Bounds]
+    running_since: Millis
+    source_rate: float | None = None
+    task_managers: int | None = None
+    state: RequestState = RequestState.INTENDED
+    sent_at: Millis | None = None
+    answer: str | None = None
+    outcome: Outcome | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a request led to, as observed.
+
+    ``took_ms`` runs from the PUT to all tasks running at the new parallelism, ``downtime_ms`` is the part of it
+    without processing, ``replayed_records`` the estimate of records processed again since the restored checkpoint.
+    ``task_managers`` is the last count seen within the time Flink takes to release idle ones.
+    """
+
+    at: Millis
+    parallelism: Mapping[VertexId, int]
+    took_ms: Millis | None = None
+    downtime_ms: Millis | None = None
+    replayed_records: int | None = None
+    restored_checkpoint: int | None = None
+    task_managers: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VertexStatus:
+    """One line of what a user sees of a vertex now. ``utilization`` is a ratio, ``rate`` records per second in."""
+
+    id: VertexId
+    name: str
+    parallelism: int
+    wanted: int
+    rate: float | None = None
+    target_rate: float | None = None
+    lag: float | None = None
+    utilization: float | None = None
+    limits: tuple[Limit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """The last thing known of a job, whether it is ours or not; ``detail`` is a sentence for a person."""
+
+    key: JobKey
+    application_id: str
+    job_id: str | None
+    state: str
+    reason: Reason
+    detail: str
+    at: Millis
+    since: Millis
+    user: str = ""
+    queue: str = ""
+    tracking_url: str = ""
+    flink_version: str | None = None
+    task_managers: int | None = None
+    vertices: tuple[VertexStatus, ...] = ()
