@@ -253,6 +253,9 @@ class Policy:
     observed_scalability: bool = False
     observed_scalability_min_observations: int = 3
     observed_scalability_coefficient_min: float = 0.5
+    yarn_id: str | None = None
+    allow_without_checkpoint: bool = False
+    rescale_timeout: Millis = 600_000
 
 
 # ------------------------------------------------------------------ what was decided

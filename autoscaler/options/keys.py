@@ -1,0 +1,742 @@
+"""Every option, once: name, type, defaults, bounds, older names, meaning, the Policy field it fills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from autoscaler.model import Alignment, BusyTimeAggregator
+from autoscaler.options import grammar
+from autoscaler.options.problems import OptionError
+
+PREFIX = "job.autoscaler."
+OPERATOR_PREFIX = "kubernetes.operator."
+
+EMR = "emr"
+APACHE = "apache"
+PROFILES = (EMR, APACHE)
+
+# What Flink shows over REST instead of a value it thinks is a secret.
+REDACTED = "******"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueType:
+    """How the text of a value is read, what such a value is called, and what its number counts."""
+
+    name: str
+    read: Callable[[str], object]
+    unit: str = ""
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise grammar.GrammarError("a name that is not empty")
+    return text.strip()
+
+
+_ALIGNMENTS = {mode.value: mode for mode in (Alignment.BALANCED, Alignment.EVENLY_SPREAD, Alignment.OFF)}
+_OLD_ALIGNMENTS = {
+    "EVENLY_SPREAD": Alignment.LEGACY_EVENLY_SPREAD,
+    "MAXIMIZE_UTILISATION": Alignment.LEGACY_MAXIMIZE_UTILISATION,
+}
+_old_alignment = grammar.enumeration(*_OLD_ALIGNMENTS)
+_aggregator = grammar.enumeration(*BusyTimeAggregator)
+
+BOOLEAN = ValueType(name="bool", read=grammar.boolean)
+INTEGER = ValueType(name="int", read=grammar.integer)
+DOUBLE = ValueType(name="double", read=grammar.double)
+DURATION = ValueType(name="duration", read=grammar.duration_ms, unit="ms")
+MEMORY = ValueType(name="memory size", read=grammar.memory_bytes, unit="bytes")
+LIST = ValueType(name="list", read=grammar.items)
+ID_LIST = ValueType(name="list of vertex ids", read=lambda text: frozenset(grammar.items(text)))
+TEXT = ValueType(name="text", read=_text)
+AGGREGATOR = ValueType(name="MAX, AVG, MIN", read=lambda text: BusyTimeAggregator(_aggregator(text)))
+# A name that is not exactly one of the three is a custom mode of the JVM, and counts as BALANCED.
+ALIGNMENT = ValueType(
+    name="BALANCED, EVENLY_SPREAD, OFF", read=lambda text: _ALIGNMENTS.get(text, Alignment.BALANCED)
+)
+OLD_ALIGNMENT = ValueType(
+    name="EVENLY_SPREAD, MAXIMIZE_UTILISATION", read=lambda text: _OLD_ALIGNMENTS[_old_alignment(text)]
+)
+JAVA_CLASS = ValueType(name="Java class", read=lambda text: text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One option; ``name`` is what follows ``job.autoscaler.``.
+
+    ``emr`` and ``apache`` are the defaults as one would write them, ``None`` if the key has none there;
+    ``unset`` says what holds then. ``low`` and ``high`` are bounds, both included. ``fills`` names the Policy
+    field it fills, and ``superseded_by`` the key that, when set, makes this one moot. A ``family`` stands for
+    all keys that begin with its name. ``not_applicable`` says why the key has no effect here.
+    """
+
+    name: str
+    type: ValueType
+    help: str
+    emr: str | None = None
+    apache: str | None = None
+    unset: str = ""
+    fills: str | None = None
+    low: float | None = None
+    high: float | None = None
+    old_names: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    profiles: tuple[str, ...] = PROFILES
+    superseded_by: str | None = None
+    family: bool = False
+    not_applicable: str = ""
+
+    @property
+    def full_name(self) -> str:
+        return PREFIX + self.name
+
+    def default(self, profile: str) -> str | None:
+        """Return the default of a profile as one would write it."""
+        return self.apache if profile == APACHE else self.emr
+
+    def read(self, text: str) -> object:
+        """Read a value and hold it against the bounds; raises GrammarError with what was expected."""
+        value = self.type.read(text)
+        if isinstance(value, int | float) and not self._within_bounds(value):
+            raise grammar.GrammarError(self.bounds or "a number")
+        return value
+
+    def _within_bounds(self, number: float) -> bool:
+        # NaN passes neither comparison nor the test against itself.
+        return (
+            number == number
+            and (self.low is None or number >= self.low)
+            and (self.high is None or number <= self.high)
+        )
+
+    @property
+    def bounds(self) -> str:
+        """The bounds as a phrase, empty if there are none."""
+        match self.low, self.high:
+            case None, None:
+                return ""
+            case low, None:
+                return f"a number of at least {low:g}"
+            case None, high:
+                return f"a number of at most {high:g}"
+            case low, high:
+                return f"a number from {low:g} to {high:g}"
+
+
+def _both(old: str) -> Mapping[str, tuple[str, ...]]:
+    return MappingProxyType(dict.fromkeys(PROFILES, (old,)))
+
+
+_REDEPLOY = (
+    "changing the memory of TaskManagers needs a new deployment, which cannot be done in place on YARN"
+)
+_JVM = "it names Java classes, which cannot be loaded outside the JVM"
+
+_SWITCHES = (
+    Key(
+        name="enabled",
+        type=BOOLEAN,
+        emr="false",
+        apache="false",
+        help="Switches autoscaling on for a job. On EMR the same key starts the scaler built into EMR's own "
+        "Flink; such a job is then only observed here, unless `yarn.enabled` says otherwise.",
+    ),
+    Key(
+        name="scaling.enabled",
+        type=BOOLEAN,
+        emr="true",
+        apache="true",
+        fills="scaling_enabled",
+        help="With `false` the job is measured and every decision is computed and reported, but none is "
+        "applied.",
+    ),
+    Key(
+        name="decision.interval",
+        type=DURATION,
+        emr="60 s",
+        apache="60 s",
+        fills="decision_interval",
+        low=1,
+        help="How often the job is measured and a decision is computed. EMR knows this key per job; the "
+        "Apache autoscaler has one interval for all jobs instead.",
+    ),
+    Key(
+        name="debug.logs.interval",
+        type=DURATION,
+        emr="300 s",
+        apache="300 s",
+        fills="debug_logs_interval",
+        help="How often the full evaluation of a job is written to the log while nothing changes.",
+    ),
+)
+
+_WINDOW = (
+    Key(
+        name="metrics.window",
+        type=DURATION,
+        emr="600 s",
+        apache="15 min",
+        fills="metrics_window",
+        help="The time over which rates and averages are taken. No scaling happens before it is full, so it "
+        "is also the shortest time from the end of stabilization to the next scaling.",
+    ),
+    Key(
+        name="stabilization.interval",
+        type=DURATION,
+        emr="300 s",
+        apache="5 min",
+        fills="stabilization_interval",
+        help="The time after a job's start or restart in which its measurements are kept out of decisions, "
+        "because caches are cold and state is being restored.",
+    ),
+    Key(
+        name="metrics.busy-time.aggregator",
+        type=AGGREGATOR,
+        emr="MAX",
+        apache="MAX",
+        fills="busy_time_aggregator",
+        help="How the busy time of a vertex is taken from its subtasks: the busiest one, the mean, or the "
+        "idlest. `MAX` is right under skew, `AVG` is steadier.",
+    ),
+)
+
+_UTILIZATION = (
+    Key(
+        name="utilization.target",
+        type=DOUBLE,
+        emr="0.7",
+        apache="0.7",
+        fills="utilization_target",
+        low=0,
+        high=1,
+        old_names=_both("target.utilization"),
+        help="The share of its time a vertex should be busy after scaling. Lower leaves more room for peaks "
+        "and costs more.",
+    ),
+    Key(
+        name="target.utilization.boundary",
+        type=DOUBLE,
+        emr="0.4",
+        apache="0.3",
+        fills="utilization_boundary",
+        low=0,
+        help="How far utilization may stray from the target, either way, before the job is scaled. Replaced "
+        "by `utilization.max` and `utilization.min`; each of these wins on its side.",
+    ),
+    Key(
+        name="utilization.max",
+        type=DOUBLE,
+        unset="target + boundary",
+        fills="utilization_max",
+        help="A vertex busier than this is reason to scale up.",
+    ),
+    Key(
+        name="utilization.min",
+        type=DOUBLE,
+        unset="target - boundary",
+        fills="utilization_min",
+        help="A vertex less busy than this is reason to scale down.",
+    ),
+)
+
+_STEPS = (
+    Key(
+        name="scale-down.interval",
+        type=DURATION,
+        emr="0 s",
+        apache="1 h",
+        fills="scale_down_interval",
+        old_names=MappingProxyType({APACHE: ("scale-up.grace-period",)}),
+        help="How long a scale-down is held back and collected before it is applied; the highest "
+        "parallelism asked for meanwhile counts. Saves restarts when the load goes up and down. 0 applies "
+        "it at once.",
+    ),
+    Key(
+        name="scale-up.grace-period",
+        type=DURATION,
+        emr="1 h",
+        apache="0 s",
+        fills="scale_up_grace_period",
+        profiles=(EMR,),
+        help="A vertex is not scaled down within this time after it was scaled up. This is EMR's meaning; "
+        "in the `apache` profile the key is an old name of `scale-down.interval`.",
+    ),
+    Key(
+        name="vertex.min-parallelism",
+        type=INTEGER,
+        emr="1",
+        apache="1",
+        fills="min_parallelism",
+        low=0,
+        help="No vertex is scaled below this. A vertex that already runs with less is left there.",
+    ),
+    Key(
+        name="vertex.max-parallelism",
+        type=INTEGER,
+        emr="200",
+        apache="200",
+        fills="max_parallelism",
+        low=0,
+        help="No vertex is scaled above this, nor above the number of its key groups. A vertex that already "
+        "runs with more is left there.",
+    ),
+    Key(
+        name="scale-down.max-factor",
+        type=DOUBLE,
+        emr="0.6",
+        apache="0.6",
+        fills="scale_down_max_factor",
+        low=0,
+        help="The largest share of its parallelism a vertex loses at once: the new parallelism is at least "
+        "current * (1 - factor). 1 sets no limit.",
+    ),
+    Key(
+        name="scale-up.max-factor",
+        type=DOUBLE,
+        emr="100000.",
+        apache="100000.",
+        fills="scale_up_max_factor",
+        low=0,
+        help="How far a vertex grows at once: the new parallelism is at most current * (1 + factor).",
+    ),
+    Key(
+        name="vertex.exclude.ids",
+        type=ID_LIST,
+        unset="none",
+        fills="excluded_vertices",
+        help="Vertices that keep their parallelism, as 32 lower-case hex digits each, separated by `;`. Ids "
+        "change with the job graph; a rule by vertex name does not.",
+    ),
+    Key(
+        name="excluded.periods",
+        type=LIST,
+        unset="none",
+        fills="excluded_periods",
+        help="Times at which nothing is applied: Quartz cron expressions of 6 or 7 fields, times of day "
+        "such as `08:00-10:30`, or one of each joined by `&&`; separated by `;`, in the time zone of "
+        "`yarn.time-zone`.",
+    ),
+)
+
+_BACKLOG = (
+    Key(
+        name="catch-up.duration",
+        type=DURATION,
+        emr="15 min",
+        apache="30 min",
+        fills="catch_up_duration",
+        help="The time in which a backlog should be worked off after scaling; the shorter, the more "
+        "parallelism it asks for. Counts in whole seconds. 0 ignores backlogs.",
+    ),
+    Key(
+        name="restart.time",
+        type=DURATION,
+        emr="3 min",
+        apache="5 min",
+        fills="restart_time",
+        help="How long a rescale is expected to stop processing; what arrives meanwhile is part of the "
+        "backlog to work off. Counts in whole seconds.",
+    ),
+    Key(
+        name="restart.time-tracking.enabled",
+        type=BOOLEAN,
+        emr="false",
+        apache="false",
+        fills="restart_time_tracking",
+        help="Uses the longest restart seen for this job instead of `restart.time`, once there is one.",
+    ),
+    Key(
+        name="restart.time-tracking.limit",
+        type=DURATION,
+        emr="15 min",
+        apache="15 min",
+        fills="restart_time_tracking_limit",
+        help="A restart seen to take longer counts as this long. Whole seconds.",
+    ),
+    Key(
+        name="backlog-processing.lag-threshold",
+        type=DURATION,
+        emr="5 min",
+        apache="5 min",
+        fills="backlog_lag_threshold",
+        help="A job further behind than this is working off a backlog; it is then allowed to be fully busy "
+        "and is not scaled down. Whole seconds.",
+    ),
+    Key(
+        name="observed-true-processing-rate.lag-threshold",
+        type=DURATION,
+        emr="30 s",
+        apache="30 s",
+        fills="observed_tpr_lag_threshold",
+        help="A source at least this far behind reads as fast as it can, so that its rate shows its real "
+        "capacity. Whole seconds.",
+    ),
+    Key(
+        name="observed-true-processing-rate.switch-threshold",
+        type=DOUBLE,
+        emr="0.15",
+        apache="0.15",
+        fills="observed_tpr_switch_threshold",
+        low=0,
+        help="Once the capacity computed from busy time exceeds the observed one by this share, the "
+        "observed one is believed.",
+    ),
+    Key(
+        name="observed-true-processing-rate.min-observations",
+        type=INTEGER,
+        emr="2",
+        apache="2",
+        fills="observed_tpr_min_observations",
+        low=0,
+        help="How many observations of a source's capacity are needed before they are used.",
+    ),
+)
+
+_LEARNING = (
+    Key(
+        name="scaling.effectiveness.detection.enabled",
+        type=BOOLEAN,
+        emr="false",
+        apache="false",
+        fills="effectiveness_detection",
+        help="Blocks a further scale-up of a vertex whose last one brought too little. Without it such a "
+        "scale-up is only reported.",
+    ),
+    Key(
+        name="scaling.effectiveness.threshold",
+        type=DOUBLE,
+        emr="0.1",
+        apache="0.1",
+        fills="effectiveness_threshold",
+        low=0,
+        help="The share of the expected gain a scale-up must bring to count as effective.",
+    ),
+    Key(
+        name="observed-scalability.enabled",
+        type=BOOLEAN,
+        emr="false",
+        apache="false",
+        fills="observed_scalability",
+        help="Learns from past scalings how well a vertex gains from more subtasks, and asks for "
+        "correspondingly more.",
+    ),
+    Key(
+        name="observed-scalability.min-observations",
+        type=INTEGER,
+        emr="3",
+        apache="3",
+        fills="observed_scalability_min_observations",
+        low=0,
+        help="How many past scalings are needed before anything is learned from them.",
+    ),
+    Key(
+        name="observed-scalability.coefficient-min",
+        type=DOUBLE,
+        emr="0.5",
+        apache="0.5",
+        fills="observed_scalability_coefficient_min",
+        low=0,
+        high=1,
+        help="The lowest gain per subtask that is believed, as a share of linear scaling.",
+    ),
+    Key(
+        name="history.max.count",
+        type=INTEGER,
+        emr="3",
+        apache="3",
+        fills="history_max_count",
+        low=0,
+        help="How many past scalings of a vertex count. 0 keeps none.",
+    ),
+    Key(
+        name="history.max.age",
+        type=DURATION,
+        emr="24 h",
+        apache="24 h",
+        fills="history_max_age",
+        help="How old a past scaling may be to count.",
+    ),
+)
+
+_GATES = (
+    Key(
+        name="memory.gc-pressure.threshold",
+        type=DOUBLE,
+        emr="1.0",
+        apache="1.0",
+        fills="gc_pressure_threshold",
+        low=0,
+        help="Nothing is scaled while a TaskManager spends more than this share of its time collecting "
+        "garbage. 1 switches the check off.",
+    ),
+    Key(
+        name="memory.heap-usage.threshold",
+        type=DOUBLE,
+        emr="1.0",
+        apache="1.0",
+        fills="heap_usage_threshold",
+        low=0,
+        help="Nothing is scaled while the heap is used, on average, beyond this share. 1 switches the check "
+        "off.",
+    ),
+    Key(
+        name="quota.memory",
+        type=MEMORY,
+        unset="no limit",
+        fills="quota_memory",
+        help="The most memory all TaskManagers of the job may take together.",
+    ),
+    Key(
+        name="quota.cpu",
+        type=DOUBLE,
+        unset="no limit",
+        fills="quota_cpu",
+        low=0,
+        help="The most cores all TaskManagers of the job may take together.",
+    ),
+    Key(
+        name="scaling.parallelism-alignment.mode",
+        type=ALIGNMENT,
+        unset="BALANCED",
+        fills="alignment",
+        help="How a parallelism is moved so that key groups or partitions divide over subtasks: BALANCED "
+        "until no subtask has needlessly many, EVENLY_SPREAD until all have the same, OFF not at all. Upper "
+        "case; any other word counts as BALANCED.",
+    ),
+    Key(
+        name="scaling.key-group.partitions.adjust.mode",
+        type=OLD_ALIGNMENT,
+        unset="see `scaling.parallelism-alignment.mode`",
+        fills="alignment",
+        superseded_by="scaling.parallelism-alignment.mode",
+        help="The older way to choose the alignment; it can also report that a change was limited by it, or "
+        "stop it.",
+    ),
+    Key(
+        name="scaling.event.interval",
+        type=DURATION,
+        emr="30 min",
+        apache="30 min",
+        fills="event_interval",
+        help="The same event of the same job is not repeated within this time.",
+    ),
+    Key(
+        name="flink.rest-client.timeout",
+        type=DURATION,
+        emr="10 s",
+        apache="10 s",
+        fills="rest_timeout",
+        low=1,
+        help="How long one call to the job's REST interface may take.",
+    ),
+)
+
+_OURS = (
+    Key(
+        name="yarn.enabled",
+        type=BOOLEAN,
+        unset="`enabled` decides",
+        help="`true` hands the job to this daemon, also where EMR's own scaler could take it; switch "
+        "`enabled` off then, so that two controllers never fight. `false` keeps this daemon's hands off the "
+        "job.",
+    ),
+    Key(
+        name="yarn.id",
+        type=TEXT,
+        unset="the YARN application name",
+        fills="yarn_id",
+        help="The identity of a job's application across resubmissions under changing names. History "
+        "belongs to it.",
+    ),
+    Key(
+        name="yarn.time-zone",
+        type=TEXT,
+        emr="UTC",
+        apache="UTC",
+        fills="time_zone",
+        help="The IANA time zone, such as `Europe/Berlin`, in which `excluded.periods` are read.",
+    ),
+    Key(
+        name="yarn.allow-without-checkpoint",
+        type=BOOLEAN,
+        emr="false",
+        apache="false",
+        fills="allow_without_checkpoint",
+        help="Allows a rescale although checkpointing is off or no checkpoint exists yet. The job then "
+        "starts from scratch: state is lost.",
+    ),
+    Key(
+        name="yarn.rescale-timeout",
+        type=DURATION,
+        emr="10 min",
+        apache="10 min",
+        fills="rescale_timeout",
+        low=1,
+        help="A rescale that has not reached its parallelism after this time is closed as not achieved.",
+    ),
+)
+
+_NOT_APPLICABLE = (
+    Key(
+        name="memory.tuning.enabled",
+        type=BOOLEAN,
+        emr="false",
+        apache="false",
+        not_applicable=_REDEPLOY,
+        help="Fits the memory of TaskManagers to what they use.",
+    ),
+    Key(
+        name="memory.tuning.overhead",
+        type=DOUBLE,
+        emr="0.2",
+        apache="0.2",
+        not_applicable=_REDEPLOY,
+        help="The reserve memory tuning leaves, as a share.",
+    ),
+    Key(
+        name="memory.tuning.maximize-managed-memory",
+        type=BOOLEAN,
+        emr="false",
+        apache="false",
+        not_applicable=_REDEPLOY,
+        help="Gives the memory that tuning saves to managed memory.",
+    ),
+    Key(
+        name="memory.tuning.scale-down-compensation.enabled",
+        type=BOOLEAN,
+        emr="true",
+        apache="true",
+        not_applicable=_REDEPLOY,
+        help="Keeps the job's total memory when it is scaled down.",
+    ),
+    Key(
+        name="metrics.custom-evaluators",
+        type=JAVA_CLASS,
+        unset="none",
+        not_applicable=_JVM,
+        help="Names evaluators of metrics written in Java.",
+    ),
+    Key(
+        name="metrics.custom-evaluator.",
+        type=JAVA_CLASS,
+        unset="none",
+        family=True,
+        not_applicable=_JVM,
+        help="Class and settings of one such evaluator.",
+    ),
+    Key(
+        name="scaling.custom-executors",
+        type=JAVA_CLASS,
+        unset="none",
+        not_applicable=_JVM,
+        help="Names executors of decisions written in Java.",
+    ),
+    Key(
+        name="scaling.custom-executor.",
+        type=JAVA_CLASS,
+        unset="none",
+        family=True,
+        not_applicable=_JVM,
+        help="Class and settings of one such executor.",
+    ),
+    Key(
+        name="scaling.parallelism-alignment.mode.",
+        type=JAVA_CLASS,
+        unset="none",
+        family=True,
+        not_applicable=_JVM,
+        help="Class and settings of an alignment mode of one's own.",
+    ),
+)
+
+KEYS: tuple[Key, ...] = (
+    *_SWITCHES,
+    *_WINDOW,
+    *_UTILIZATION,
+    *_STEPS,
+    *_BACKLOG,
+    *_LEARNING,
+    *_GATES,
+    *_OURS,
+    *_NOT_APPLICABLE,
+)
+_FAMILIES = tuple(key for key in KEYS if key.family)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spelling:
+    """One way to write a key; of several present, the one with the lowest rank counts."""
+
+    text: str
+    key: Key
+    rank: int
+    old: bool
+
+
+def _spellings(key: Key, profile: str) -> list[Spelling]:
+    new = (PREFIX + key.name, False)
+    old = [(PREFIX + name, True) for name in key.old_names.get(profile, ())]
+    operator = [(OPERATOR_PREFIX + text, True) for text, _ in (new, *old)]
+    if key.name == "scale-down.interval":
+        # The reference asks for this one's old name first.
+        operator.reverse()
+    return [
+        Spelling(text=text, key=key, rank=rank, old=is_old)
+        for rank, (text, is_old) in enumerate([new, *operator, *old])
+    ]
+
+
+def _table(profile: str) -> Mapping[str, Spelling]:
+    own = [key for key in KEYS if profile in key.profiles and not key.family]
+    return MappingProxyType({spelling.text: spelling for key in own for spelling in _spellings(key, profile)})
+
+
+SPELLINGS: Mapping[str, Mapping[str, Spelling]] = MappingProxyType(
+    {profile: _table(profile) for profile in PROFILES}
+)
+
+
+def find(text: str, profile: str = EMR) -> Spelling | None:
+    """Return what a key means as written, with or without a prefix, ``None`` if it is not one of ours."""
+    exact = SPELLINGS[profile].get(text) or SPELLINGS[profile].get(PREFIX + text)
+    if exact is not None:
+        return exact
+    name = text.removeprefix(OPERATOR_PREFIX).removeprefix(PREFIX)
+    for key in _FAMILIES:
+        if name.startswith(key.name):
+            return Spelling(text=text, key=key, rank=0, old=text.startswith(OPERATOR_PREFIX))
+    return None
+
+
+def present(config: Mapping[str, str], profile: str) -> dict[str, Spelling]:
+    """Return, by the name of its key, the spelling that counts for each option set in a flat configuration.
+
+    First that is set: the plain new name, the names with the operator's prefix, the plain old name. A
+    redacted value is not set.
+    """
+    table = SPELLINGS[profile]
+    chosen: dict[str, Spelling] = {}
+    for text in config.keys() & table.keys():
+        if config[text] == REDACTED:
+            continue
+        spelling = table[text]
+        other = chosen.get(spelling.key.name)
+        if other is None or spelling.rank < other.rank:
+            chosen[spelling.key.name] = spelling
+    return chosen
+
+
+def read(key: Key, spelling: str, text: str, source: str) -> object:
+    """Read a value; raises OptionError naming the key, the value, where it stands and what to write."""
+    try:
+        return key.read(text)
+    except grammar.GrammarError as error:
+        detail = f" ({error.detail})" if error.detail else ""
+        raise OptionError(
+            spelling,
+            text,
+            source,
+            f"{spelling} is {text!r} in {source}, which cannot be read{detail}: write {error.expected}",
+        ) from None
