@@ -1,0 +1,121 @@
+"""Whose job it is, and what its owner asked for: settled once per job and application attempt, from configuration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from autoscaler.model import Cluster, Policy, Reason
+from autoscaler.options import Layer, OptionError, Resolved, ownership, parse_memory, policy, resolve
+
+FIRST_WITH_RESOURCE_REQUIREMENTS = (1, 18)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """``hold`` is why the job is not sampled, ``None`` if it is ours; ``policy`` is then what it asked for."""
+
+    hold: Reason | None
+    detail: str
+    policy: Policy
+    cluster: Cluster
+    resolved: Resolved
+
+    @property
+    def ours(self) -> bool:
+        return self.hold is None
+
+
+Objection = tuple[Reason, str]
+Rule = Callable[[Mapping[str, str], str | None], Objection | None]
+
+
+def contract(layers: Sequence[Layer], flink_version: str | None, profile: str) -> Contract:
+    """Settle a job from its configuration layers, the last of which wins.
+
+    A bad value holds this job alone: the detail names key, value and source.
+    """
+    resolved = resolve(layers)
+    config = resolved.flat()
+    objection = next((found for rule in RULES if (found := rule(config, flink_version)) is not None), None)
+    wanted, detail = Policy(), ""
+    if objection is None:
+        try:
+            wanted = policy(config, profile)
+        except OptionError as error:
+            objection = (Reason.BAD_CONFIGURATION, resolved.describe(error))
+        detail = ownership(config, flink_version).detail
+    return Contract(
+        hold=objection[0] if objection else None,
+        detail=objection[1] if objection else detail,
+        policy=wanted,
+        cluster=task_manager_shape(config),
+        resolved=resolved,
+    )
+
+
+def task_manager_shape(config: Mapping[str, str]) -> Cluster:
+    """What one TaskManager is, as far as the configuration says; Flink's own rule for CPU on YARN."""
+    slots = _integer(config.get("taskmanager.numberOfTaskSlots")) or 1
+    cpu = _number(config.get("taskmanager.cpu.cores"))
+    vcores = _integer(config.get("yarn.containers.vcores")) or 0
+    try:
+        memory = parse_memory(config["taskmanager.memory.process.size"])
+    except (KeyError, ValueError):
+        memory = None
+    return Cluster(
+        task_manager_cpu=cpu or float(vcores if vcores > 0 else slots),
+        task_manager_memory=memory,
+        slots_per_task_manager=slots,
+    )
+
+
+def _ours(config: Mapping[str, str], flink_version: str | None) -> Objection | None:
+    found = ownership(config, flink_version)
+    return None if found.ours else (found.reason, found.detail)
+
+
+def _can_rescale_in_place(config: Mapping[str, str], flink_version: str | None) -> Objection | None:
+    version = re.match(r"(\d+)\.(\d+)", flink_version or "")
+    if version is None or (int(version[1]), int(version[2])) >= FIRST_WITH_RESOURCE_REQUIREMENTS:
+        return None
+    return (
+        Reason.UNSUPPORTED_VERSION,
+        f"Flink {flink_version} cannot change a running job's parallelism; 1.18 and later can",
+    )
+
+
+def _adaptive(config: Mapping[str, str], flink_version: str | None) -> Objection | None:
+    scheduler = config.get("jobmanager.scheduler", "default")
+    if scheduler.lower() == "adaptive":
+        return None
+    return (
+        Reason.NOT_ADAPTIVE,
+        f"jobmanager.scheduler is {scheduler}; submit the job with `jobmanager.scheduler: adaptive`",
+    )
+
+
+def _not_reactive(config: Mapping[str, str], flink_version: str | None) -> Objection | None:
+    if config.get("scheduler-mode", "").lower() != "reactive":
+        return None
+    return Reason.REACTIVE_MODE, "scheduler-mode is reactive: the job takes every slot and accepts no requirements"
+
+
+RULES: tuple[Rule, ...] = (  # first to object wins
+    _ours,  # two controllers must never fight
+    _can_rescale_in_place,  # before 1.18 there is nothing to call
+    _adaptive,  # the default scheduler refuses requirements
+    _not_reactive,  # so does reactive mode
+)
+
+
+def _integer(value: str | None) -> int | None:
+    return int(value) if value is not None and value.strip().isdigit() else None
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        return float(value) if value is not None else None
+    except ValueError:
+        return None

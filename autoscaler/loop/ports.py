@@ -1,0 +1,106 @@
+"""What the loop needs from the world, as three small protocols; ``cluster``, ``store`` and ``service`` fulfil them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from autoscaler.cluster import (
+    Aggregate,
+    Application,
+    Checkpoints,
+    FlinkConfig,
+    JobDetails,
+    JobOverview,
+    PutAnswer,
+    SlotOverview,
+    TaskManagerMemory,
+)
+from autoscaler.model import (
+    Bounds,
+    Decision,
+    History,
+    JobKey,
+    JobStatus,
+    Millis,
+    Request,
+    Sample,
+    Topology,
+    VertexId,
+    Window,
+)
+
+Clock = Callable[[], Millis]
+
+
+class Lane(StrEnum):
+    """Which threads run a step: an application that answers badly moves to SUSPECTS, where it delays only its like."""
+
+    WORKERS = "workers"
+    SUSPECTS = "suspects"
+
+
+class Scheduler(Protocol):
+    """Runs a step once at a time; a later call with the same name replaces an earlier one that has not started."""
+
+    def at(self, when: Millis, step: Callable[[], None], *, name: str, lane: Lane = Lane.WORKERS) -> None: ...
+
+
+class Yarn(Protocol):
+    """The ResourceManager."""
+
+    def applications(self) -> tuple[Application, ...]: ...
+    def application(self, application_id: str) -> Application | None: ...
+
+
+class Flink(Protocol):
+    """One application's Flink REST API, through the YARN proxy."""
+
+    def cluster_config(self) -> FlinkConfig: ...
+    def configuration(self) -> Mapping[str, str]: ...
+    def jobs(self) -> tuple[JobOverview, ...]: ...
+    def job_parameters(self, job_id: str) -> Mapping[str, str]: ...
+    def poke(self) -> None: ...
+    def job(self, job_id: str) -> JobDetails: ...
+    def metric_names(self, job_id: str, vertex_id: VertexId) -> tuple[str, ...]: ...
+    def metrics(
+        self, job_id: str, vertex_id: VertexId, names: Sequence[str]
+    ) -> Mapping[str, Aggregate] | None: ...
+    def checkpoints(self, job_id: str) -> Checkpoints: ...
+    def checkpoint_interval_ms(self, job_id: str) -> Millis | None: ...
+    def requirements(self, job_id: str) -> Mapping[VertexId, Bounds]: ...
+    def put_requirements(self, job_id: str, bounds: Mapping[VertexId, Bounds]) -> PutAnswer: ...
+    def task_managers(self) -> SlotOverview: ...
+    def memory(self) -> TaskManagerMemory: ...
+
+
+class Memory(Protocol):
+    """What outlives the process."""
+
+    def append_sample(
+        self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample
+    ) -> None: ...
+    def window(self, key: JobKey, since: Millis) -> Window | None: ...
+    def memory(self, key: JobKey) -> History: ...
+    def save_memory(self, key: JobKey, history: History) -> None: ...
+    def record_decision(self, key: JobKey, decision: Decision, detail: str) -> None: ...
+    def add_request(self, request: Request) -> int: ...
+    def update_request(self, request: Request) -> None: ...
+    def open_requests(self) -> tuple[Request, ...]: ...
+    def save_status(self, status: JobStatus) -> None: ...
+    def statuses(self) -> tuple[JobStatus, ...]: ...
+    def mark_absent(self, key: JobKey, at: Millis) -> None: ...
+    def present(self, key: JobKey) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Everything a loop is handed: the world's ports and the clock."""
+
+    yarn: Yarn
+    connect: Callable[[Application], Flink]
+    memory: Memory
+    scheduler: Scheduler
+    clock: Clock

@@ -1,0 +1,172 @@
+"""The daemon's own settings: one YAML file and ``AUTOSCALER_*`` environment variables, frozen once read.
+
+What a job should do is not here but in ``job.autoscaler.*`` keys; see conf/OPTIONS.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from autoscaler.options import parse_duration, parse_memory
+
+DEFAULT_PATH = Path("/etc/autoscaler/autoscaler.yaml")
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message names file, line, key, value and what is expected."""
+
+
+def _milliseconds(value: object) -> object:
+    return parse_duration(str(value))
+
+
+def _bytes(value: object) -> object:
+    return parse_memory(str(value))
+
+
+def _http_address(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("expected an address such as http://host:8088")
+    return value.rstrip("/")
+
+
+Duration = Annotated[int, BeforeValidator(_milliseconds), Field(gt=0)]
+MemorySize = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
+Address = Annotated[str, AfterValidator(_http_address)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Applications(_Section):
+    """Which YARN applications are looked at; an empty list means all. Patterns are shell globs."""
+
+    type: str = "Apache Flink"
+    queues: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+class StoreSettings(_Section):
+    """Where the daemon remembers. ``url`` is an SQLAlchemy URL."""
+
+    url: str = "sqlite:////var/lib/autoscaler/autoscaler.db"
+    max_size: MemorySize = 2 * 1024**3
+
+
+class Http(_Section):
+    """The read-only port for /metrics, /healthz and /readyz."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8398, ge=0, le=65535)
+
+
+class Log(_Section):
+    """``auto`` is readable text on a terminal and JSON lines otherwise."""
+
+    format: Literal["auto", "text", "json"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """Everything the daemon itself can be told. Every field is also an environment variable, for example
+    ``AUTOSCALER_MODE`` or ``AUTOSCALER_STORE__URL``; the environment wins over the file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AUTOSCALER_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    cluster: str = "default"
+    mode: Literal["act", "advise"] = "act"
+    profile: Literal["emr", "apache"] = "emr"
+    resource_managers: tuple[Address, ...] = Field(default=("http://localhost:8088",), min_length=1)
+    flink_conf: Path | None = Path("/etc/flink/conf")
+    applications: Applications = Applications()
+    discovery_interval: Duration = 30_000
+    request_timeout: Duration = 10_000
+    workers: int = Field(default=8, ge=1, le=64)
+    store: StoreSettings = StoreSettings()
+    http: Http = Http()
+    log: Log = Log()
+    rules: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (env_settings, init_settings)
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read the settings file and the environment.
+
+    Without ``path`` the file of ``AUTOSCALER_CONFIG`` is read, else /etc/autoscaler/autoscaler.yaml if there is one.
+    Raises SettingsError with file and line for what cannot be used.
+    """
+    chosen = path or (Path(os.environ["AUTOSCALER_CONFIG"]) if "AUTOSCALER_CONFIG" in os.environ else None)
+    if chosen is None and not DEFAULT_PATH.exists():
+        return _validated({}, None, None)
+    file = chosen or DEFAULT_PATH
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: cannot be read: {error}. Give a readable file with --config.") from error
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SettingsError(f"{file}:{line}: not valid YAML: {error.problem}") from error
+    if content is not None and not isinstance(content, dict):
+        raise SettingsError(f"{file}:1: expected `key: value` lines, found {type(content).__name__}")
+    return _validated(content or {}, file, node)
+
+
+def _validated(content: dict[str, Any], file: Path | None, node: yaml.Node | None) -> Settings:
+    try:
+        return Settings(**content)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_problem(e, file, node) for e in error.errors())) from error
+
+
+def _problem(error: Any, file: Path | None, node: yaml.Node | None) -> str:
+    where: Sequence[str | int] = error["loc"]
+    key = ".".join(str(part) for part in where)
+    line = _line_of(node, where)
+    variable = f"AUTOSCALER_{'__'.join(str(p) for p in where).upper()}"
+    source = f"{file}:{line}" if file and line else f"environment variable {variable}"
+    if error["type"] == "extra_forbidden":
+        return f"{source}: unknown setting `{key}`; the known ones are in conf/autoscaler.yaml"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{source}: `{key}` is {error['input']!r}: {message}"
+
+
+def _line_of(node: yaml.Node | None, where: Sequence[str | int]) -> int | None:
+    line = None
+    for part in where:
+        child: yaml.Node | None = None
+        if isinstance(node, yaml.MappingNode):
+            for name, value in node.value:
+                if name.value == str(part):
+                    line, child = name.start_mark.line + 1, value
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            child = node.value[part]
+            line = child.start_mark.line + 1
+        if child is None:
+            break
+        node = child
+    return line

@@ -1,0 +1,109 @@
+"""The log as the loop speaks it: one line per job and change of mind, not per tick."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from autoscaler.model import Decision, Evaluation, JobKey, Millis, Reason, Request, RequestState
+from autoscaler.telemetry import sentences
+
+
+class Journal:
+    """Writes log lines; remembers what it last said of each subject, to say a thing once."""
+
+    def __init__(self) -> None:
+        self._log: Any = structlog.get_logger()
+        self._said: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def started(self, **facts: object) -> None:
+        self._log.info("autoscaler started", **facts)
+
+    def note(self, event: str, **facts: object) -> None:
+        self._log.info(event, **facts)
+
+    def warn(self, event: str, **facts: object) -> None:
+        self._log.warning(event, **facts)
+
+    def error(self, event: str, error: BaseException | None = None, **facts: object) -> None:
+        self._log.error(event, exc_info=error, **facts)
+
+    def once(self, subject: str, event: str, **facts: object) -> None:
+        """Warn of ``event`` about ``subject`` unless that was the last thing said about it."""
+        with self._lock:
+            if self._said.get(subject) == event:
+                return
+            self._said[subject] = event
+        self._log.warning(event, **facts)
+
+    def over(self, subject: str, event: str, **facts: object) -> None:
+        """Say that what ``once`` warned of has ended; silent if nothing was said."""
+        with self._lock:
+            if self._said.pop(subject, None) is None:
+                return
+        self._log.info(event, **facts)
+
+    def changed_mind(
+        self, key: JobKey, application_id: str, reason: Reason, detail: str, parallelism: Mapping[str, int]
+    ) -> None:
+        """A job's reason or wanted parallelism differs from the last pass."""
+        self._log.info(
+            "job",
+            application=key.application,
+            job=key.job,
+            application_id=application_id,
+            reason=reason.value,
+            detail=detail,
+            parallelism=dict(parallelism),
+        )
+
+    def evaluation(self, key: JobKey, decision: Decision) -> None:
+        """The full numbers of a job, every ``debug.logs.interval`` while nothing changes."""
+        self._log.info(
+            "evaluation",
+            application=key.application,
+            job=key.job,
+            reason=decision.reason.value,
+            vertices={v: _numbers(e) for v, e in decision.evaluations.items()},
+        )
+
+    def requested(self, request: Request) -> None:
+        level = self._log.info if request.state is RequestState.SENT else self._log.warning
+        level(
+            "requested",
+            application=request.key.application,
+            job=request.key.job,
+            application_id=request.application_id,
+            state=request.state.value,
+            before=dict(request.before),
+            target=dict(request.target),
+            answer=request.answer,
+        )
+
+    def closed(self, request: Request, now: Millis) -> None:
+        result = request.outcome
+        level = self._log.info if request.state is RequestState.ACHIEVED else self._log.warning
+        level(
+            "outcome",
+            application=request.key.application,
+            job=request.key.job,
+            state=request.state.value,
+            detail=sentences.outcome(request, result) if result else request.answer,
+            after_ms=now - (request.sent_at or request.decided_at),
+        )
+
+
+def _numbers(e: Evaluation) -> dict[str, float | None]:
+    return {
+        "tpr": e.tpr,
+        "target_rate": e.target_rate,
+        "catch_up_rate": e.catch_up_rate,
+        "load": e.load,
+        "lag": e.lag,
+        "scale_up_threshold": e.scale_up_threshold,
+        "scale_down_threshold": e.scale_down_threshold,
+    }

@@ -1,0 +1,142 @@
+"""Sentences for people, made from decisions and outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from autoscaler.model import Decision, Evaluation, Limit, Millis, Outcome, Reason, Request, Sizing, Topology, VertexId
+
+LIMIT_WORDS: Mapping[Limit, str] = {
+    Limit.MAX_FACTOR: "held to the largest step allowed",
+    Limit.MIN_PARALLELISM: "held at vertex.min-parallelism",
+    Limit.MAX_PARALLELISM: "held at the maximum parallelism",
+    Limit.ALIGNMENT: "moved to fit key groups or partitions",
+    Limit.DELAYED: "scale-down held back by scale-down.interval",
+    Limit.INEFFECTIVE: "the last scale-up did not help",
+    Limit.GRACE_PERIOD: "scale-down held back by scale-up.grace-period",
+    Limit.SATURATED: "kept, it is saturated now",
+    Limit.DOUBTFUL: "kept, the measurements are doubtful",
+    Limit.EXCLUDED: "excluded by vertex.exclude.ids",
+    Limit.FINISHED: "finished",
+    Limit.NO_BUSY_TIME: "kept, it reports no busy time",
+    Limit.QUOTA: "held by the quota",
+}
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """A number as a person reads it: 3 significant digits, k and M above a thousand; ``-`` if absent."""
+    if value is None:
+        return "-"
+    if value in (float("inf"), float("-inf")):
+        return "no limit" if value > 0 else "-∞"
+    for factor, suffix in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= 10 * factor or (factor == 1e6 and abs(value) >= factor):
+            return f"{value / factor:.3g}{suffix}{unit}"
+    return f"{value:.0f}{unit}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}{unit}"
+
+
+def seconds(milliseconds: Millis) -> str:
+    """A duration as a person reads it, for example ``4 min 10 s``."""
+    total = max(0, round(milliseconds / 1000))
+    if total < 60:
+        return f"{total} s"
+    minutes, rest = divmod(total, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def changes(topology: Topology, before: Mapping[VertexId, int], after: Mapping[VertexId, int]) -> str:
+    """The vertices whose parallelism differs, for example ``enrich 2→5, parse 1→2``."""
+    return ", ".join(
+        f"{short_name(v.name)} {before[v.id]}→{after[v.id]}"
+        for v in topology.vertices
+        if v.id in before and v.id in after and before[v.id] != after[v.id]
+    )
+
+
+def short_name(name: str) -> str:
+    """The first operator of a chain, without Flink's `Source: ` and at most 32 characters."""
+    first = name.split(" -> ")[0].removeprefix("Source: ").strip()
+    return first if len(first) <= 32 else first[:31] + "…"
+
+
+def explain(decision: Decision, topology: Topology) -> str:
+    """One sentence that says why the decision is what it is, with the number that mattered most."""
+    present = {v.id: v.parallelism for v in topology.vertices}
+    match decision.reason:
+        case Reason.SCALE:
+            return f"{changes(topology, present, decision.parallelism)}: {_why(decision, topology)}"
+        case Reason.ADVISE_ONLY:
+            return f"would scale {changes(topology, present, decision.advised)}: {_why(decision, topology)}"
+        case Reason.SCALING_DISABLED | Reason.EXCLUDED_PERIOD | Reason.QUOTA:
+            return f"not applied: {changes(topology, present, decision.advised) or _why(decision, topology)}"
+        case Reason.WINDOW_NOT_FULL:
+            left = f" in {seconds(decision.full_at - decision.at)}" if decision.full_at else ""
+            return f"the metrics window is full{left}" if left else "the metrics window is filling"
+        case Reason.NOT_READY:
+            return "fewer than two samples since the job runs stably"
+        case Reason.MEMORY_PRESSURE:
+            return f"GC {number(decision.gc_pressure)}, heap {number(decision.heap_usage)}: above the threshold"
+        case Reason.ERROR:
+            return decision.error or "the evaluation failed"
+        case _:
+            return _why(decision, topology)
+
+
+def _why(decision: Decision, topology: Topology) -> str:
+    names = {v.id: short_name(v.name) for v in topology.vertices}
+    held = [
+        f"{names[v]} {s.current}→{s.wanted} wanted, {LIMIT_WORDS[s.limits[-1]]}"
+        for v, s in decision.sizings.items()
+        if s.limits and s.wanted is not None and s.wanted != s.current and s.parallelism == s.current
+    ]
+    hottest = _hottest(decision.evaluations, [v.id for v in topology.vertices])
+    parts = []
+    if hottest is not None:
+        e = decision.evaluations[hottest]
+        parts.append(
+            f"{names[hottest]} is asked for {number(e.target_rate)}/s"
+            f"{f' and {number(e.catch_up_rate)}/s to catch up' if e.catch_up_rate else ''}"
+            f", can do {number(e.tpr)}/s"
+        )
+    return "; ".join(parts + held) or "nothing was measured yet"
+
+
+def _hottest(evaluations: Mapping[VertexId, Evaluation], order: Iterable[VertexId]) -> VertexId | None:
+    best, highest = None, -1.0
+    for vertex in order:
+        e = evaluations.get(vertex)
+        if e is None or e.target_rate is None or not e.tpr:
+            continue
+        ratio = (e.target_rate + (e.catch_up_rate or 0.0)) / e.tpr
+        if ratio > highest:
+            best, highest = vertex, ratio
+    return best
+
+
+def outcome(request: Request, result: Outcome) -> str:
+    """What came of a request, for example ``reached in 12 s, 3 s without processing, 1.2k records replayed``."""
+    if result.took_ms is None:
+        return result.note or request.state.lower()
+    parts = [f"reached in {seconds(result.took_ms)}"]
+    if result.downtime_ms is not None:
+        parts.append(f"{seconds(result.downtime_ms)} without processing")
+    if result.replayed_records is not None:
+        parts.append(f"about {number(result.replayed_records)} records replayed")
+    if request.task_managers is not None and result.task_managers is not None:
+        parts.append(f"TaskManagers {request.task_managers}→{result.task_managers}")
+    return ", ".join(parts) + (f" ({result.note})" if result.note else "")
+
+
+def steps(sizing: Sizing, evaluation: Evaluation) -> str:
+    """The way of one vertex from its rates to its parallelism, for a reader who checks it on paper."""
+    factor = "-" if sizing.factor is None else f"{sizing.factor:.3f}"
+    limits = ", ".join(LIMIT_WORDS[limit] for limit in sizing.limits)
+    return (
+        f"target {number(evaluation.target_rate)}/s + catch-up {number(evaluation.catch_up_rate)}/s, "
+        f"true processing rate {number(evaluation.tpr)}/s, factor {factor}, "
+        f"{sizing.current} → wanted {sizing.wanted if sizing.wanted is not None else '-'} "
+        f"→ {sizing.parallelism}{f' ({limits})' if limits else ''}"
+    )
