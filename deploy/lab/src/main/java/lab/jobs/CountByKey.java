@@ -1,0 +1,29 @@
+package lab.jobs;
+
+import org.apache.flink.api.common.state.ValueState;
+import org.apache.flink.api.common.state.ValueStateDescriptor;
+import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
+import org.apache.flink.util.Collector;
+
+/** Replaces the number of each event by how many events its key has had. */
+final class CountByKey extends KeyedProcessFunction<String, Event, Event> {
+  private static final long serialVersionUID = 1L;
+  private final Cost cost;
+  private transient ValueState<Long> count;
+
+  CountByKey(Cost cost) {
+    this.cost = cost;
+  }
+
+  @Override
+  public void processElement(Event event, Context context, Collector<Event> out) throws Exception {
+    if (count == null) { // not in open(): its signature differs between Flink 1.18 and 2.x
+      count = getRuntimeContext().getState(new ValueStateDescriptor<>("count", Long.class));
+    }
+    cost.pay();
+    Long before = count.value();
+    long now = before == null ? 1 : before + 1;
+    count.update(now);
+    out.collect(new Event(event.key, now));
+  }
+}
