@@ -1,0 +1,250 @@
+"""Opening a database: where it may be, what SQLite is told, damaged files, and the schema's version.
+
+Durability of SQLite: write-ahead log with ``synchronous=NORMAL``, so no write of a sample waits for the disk.
+A process that is killed loses nothing it committed. A power cut may lose the last seconds, but never the
+consistency of the file. Requests are written with ``synchronous=FULL``: an intent is on the disk before the
+PUT goes out, so that even after a power cut no restart of a job goes unknown.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    QueuePool,
+    StaticPool,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from autoscaler.model import Millis
+from autoscaler.store.errors import StoreError, is_corruption, translated
+from autoscaler.store.schema import SCHEMA_VERSION, metadata, schema_version
+
+WRITES = {"autoscaler_writes": True}
+DURABLE_WRITES = {"autoscaler_writes": True, "autoscaler_durable": True}
+
+_BUSY_TIMEOUT_S = 5.0
+_SMALLEST = 1 << 20
+# Space above the maximum size that only requests may use, so that full samples never stop a rescale from
+# being noted.
+_RESERVE_PAGES = 256
+_PAGE = 4096
+_CACHE_KIB = 512  # per connection; SQLite's own default, 2 MiB, is too much for one per worker
+_WAL_LIMIT = 8 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a store is. ``path`` is the SQLite file, ``None`` for one in memory or on a server."""
+
+    url: URL
+    path: Path | None
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def in_memory(self) -> bool:
+        return self.is_sqlite and self.path is None
+
+    def __str__(self) -> str:
+        return str(self.path or self.url)  # a URL renders without its password
+
+
+def place_of(url: str) -> Place:
+    """Return where ``url`` points to, or raise ``StoreError``."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StoreError(
+            "store.url is not a database URL; write it like sqlite:////var/lib/autoscaler/history.db"
+        ) from None
+    name = parsed.database
+    if parsed.get_backend_name() != "sqlite" or name in (None, "", ":memory:"):
+        return Place(url=parsed, path=None)
+    if name.startswith("file:"):
+        raise StoreError(f"store.url {url}: write SQLite's file as a path, sqlite:////absolute/path")
+    return Place(url=parsed, path=Path(name).absolute())
+
+
+# ------------------------------------------------------------------ the file
+
+
+def check_usable(path: Path) -> None:
+    """Raise ``StoreError`` with what to do if the file could not be written here."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise StoreError(
+            f"the store's directory {folder} does not exist; create it for the user the autoscaler runs as, "
+            "or set store.url to another place"
+        )
+    if path.is_dir():
+        raise StoreError(f"the store's file {path} is a directory; set store.url to a file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"the store's directory {folder} is not writable for uid {os.getuid()}; give it to that user "
+            "(chown), or set store.url to another place"
+        )
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise StoreError(
+            f"the store's file {path} is not readable and writable for uid {os.getuid()}; give it to that "
+            "user (chown), or set store.url to another place"
+        )
+
+
+def is_sound(path: Path) -> bool:
+    """Say whether SQLite can read the whole file; a file that is not there or empty is sound."""
+    with translated(str(path)), closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)) as connection:
+        try:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+        except sqlite3.DatabaseError as error:
+            if is_corruption(error):
+                return False
+            raise
+
+
+def set_aside(path: Path, now: Millis) -> Path:
+    """Rename a damaged file and its log, keep them for whoever wants to look, and return the new name."""
+    stamp = datetime.fromtimestamp(now / 1000, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            companion.rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+# ------------------------------------------------------------------ engines
+
+
+def writable_engine(place: Place, max_size_bytes: int) -> Engine:
+    """Return an engine that reads and writes; nothing is connected yet."""
+    if not place.is_sqlite:
+        return _server_engine(place)
+    engine = _sqlite_engine(place, place.url)
+    pages = max(max_size_bytes, _SMALLEST) // _PAGE
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # no BEGIN by itself: ``begin`` below sends it, for reads too
+        for pragma in (
+            "auto_vacuum=INCREMENTAL",  # has to come before the first table
+            "journal_mode=WAL",
+            f"journal_size_limit={_WAL_LIMIT}",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            f"cache_size=-{_CACHE_KIB}",
+            f"max_page_count={pages}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        raw: Any = connection.connection.driver_connection
+        if "autoscaler_durable" in options:
+            connection.info["durable"] = True
+            raw.execute("PRAGMA synchronous=FULL")
+            raw.execute(f"PRAGMA max_page_count={pages + _RESERVE_PAGES}").fetchall()
+        # IMMEDIATE waits for other writers here, within the busy timeout; a transaction that began by reading
+        # would be refused at its first write instead.
+        raw.execute("BEGIN IMMEDIATE" if "autoscaler_writes" in options else "BEGIN")
+
+    @event.listens_for(engine, "checkin")
+    def reset(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
+        if connection is not None and record.info.pop("durable", False):
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(f"PRAGMA max_page_count={pages}").fetchall()
+
+    return engine
+
+
+def read_only_engine(place: Place) -> Engine:
+    """Return an engine that changes nothing, for use beside a daemon that may or may not run."""
+    if place.path is None:
+        return _server_engine(place)
+    # Without write permission and without a daemon there is no log beside the file, and none can be made;
+    # then nobody writes, and SQLite may be told so.
+    alone = not place.path.with_name(place.path.name + "-wal").exists()
+    immutable = alone and not os.access(place.path.parent, os.W_OK)
+    query = {"mode": "ro", "uri": "true"} | ({"immutable": "1"} if immutable else {})
+    url = URL.create("sqlite", database=place.path.as_uri(), query=query)
+    return _sqlite_engine(place, url)
+
+
+def _sqlite_engine(place: Place, url: URL) -> Engine:
+    arguments = {"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}
+    if place.in_memory:
+        return create_engine(url, poolclass=StaticPool, connect_args=arguments)
+    # Last in, first out: almost all work is done by one connection, whose page cache stays warm.
+    return create_engine(
+        url, poolclass=QueuePool, pool_size=8, max_overflow=24, pool_use_lifo=True, connect_args=arguments
+    )
+
+
+def _server_engine(place: Place) -> Engine:
+    try:
+        return create_engine(place.url, pool_size=8, max_overflow=24, pool_use_lifo=True, pool_pre_ping=True)
+    except (ImportError, NoSuchModuleError) as error:
+        raise StoreError(
+            f"store.url {place}: {error}; install the database's driver beside the autoscaler"
+        ) from error
+
+
+# ------------------------------------------------------------------ the schema
+
+
+def ensure_schema(engine: Engine, place: Place) -> None:
+    """Create what is missing; refuse a store of another program or of a newer autoscaler."""
+    with translated(str(place)):
+        if _is_current(engine, place):
+            return
+        with engine.connect().execution_options(**WRITES) as connection, connection.begin():
+            metadata.create_all(connection)
+            if connection.scalar(select(schema_version.c.version)) is None:
+                connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
+
+
+def require_schema(engine: Engine, place: Place) -> None:
+    """Refuse a store that nothing has been written to."""
+    with translated(str(place)):
+        if not _is_current(engine, place):
+            raise StoreError(no_store_yet(place))
+
+
+def no_store_yet(place: Place) -> str:
+    return f"there is no history at {place} yet; it begins when `autoscaler run` first sees a job"
+
+
+def _is_current(engine: Engine, place: Place) -> bool:
+    tables = set(inspect(engine).get_table_names())
+    if place.is_sqlite and tables and schema_version.name not in tables:
+        raise StoreError(f"{place} is a database of another program; set store.url to a file of its own")
+    if schema_version.name not in tables:
+        return False
+    with engine.connect() as connection:
+        version = connection.scalar(select(schema_version.c.version))
+    if version is not None and version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{place} was written by a newer autoscaler (schema {version}, this one knows {SCHEMA_VERSION}); "
+            "install that version again, or move the store away to begin a new history"
+        )
+    return version is not None

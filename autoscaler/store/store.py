@@ -1,0 +1,298 @@
+"""What the autoscaler remembers, job by job. Knows no rules and no clock: every time is an argument."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, Table, bindparam, select
+from sqlalchemy.sql import Select
+
+from autoscaler.model import (
+    Decision,
+    History,
+    JobKey,
+    JobStatus,
+    Millis,
+    Request,
+    RequestState,
+    Sample,
+    Topology,
+    Window,
+    frozen,
+)
+from autoscaler.store.codec import from_json, load, unpack, unpack_sample, vertex_ids
+from autoscaler.store.engine import DURABLE_WRITES, WRITES, Place
+from autoscaler.store.errors import StoreUnavailable, translated
+from autoscaler.store.retention import Retained, Size, delete_first, delete_old, give_back_pages, size_of
+from autoscaler.store.schema import decisions, identity_of, jobs, plans, requests, samples, statuses
+from autoscaler.store.writer import Known, Writer
+
+_FULL_ENOUGH = 0.9
+
+_SAMPLES_SINCE = (
+    select(samples.c.at, samples.c.plan_id, samples.c.running_since, samples.c.measured)
+    .join(jobs, jobs.c.id == samples.c.job_id)
+    .where(jobs.c.identity == bindparam("wanted"), samples.c.at >= bindparam("since"))
+    .order_by(samples.c.at, samples.c.id)
+)
+_PLANS = select(plans.c.id, plans.c.topology).where(plans.c.id.in_(bindparam("numbers", expanding=True)))
+_MEMORY = select(jobs.c.memory).where(jobs.c.identity == bindparam("wanted"))
+_OPEN_REQUESTS = (
+    select(requests)
+    .where(requests.c.state.in_((RequestState.INTENDED.value, RequestState.SENT.value)))
+    .order_by(requests.c.id)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A decision as it was recorded, with the sentence that explained it."""
+
+    decision: Decision
+    detail: str
+
+
+class Store:
+    """The autoscaler's memory in a database; for any number of threads, and of processes on one machine.
+
+    Any method may raise ``StoreUnavailable``: nothing of that call is stored then, and the next call tries
+    afresh.
+    """
+
+    def __init__(self, engine: Engine, place: Place, max_size_bytes: int) -> None:
+        self._engine = engine
+        self._place = place
+        self._max_size_bytes = max_size_bytes
+        # Writers wait for each other here instead of in SQLite, which would poll. It guards ``_known`` too.
+        self._lock = threading.RLock()
+        self._known: dict[JobKey, Known] = {}
+
+    def __str__(self) -> str:
+        return str(self._place)
+
+    def close(self) -> None:
+        """Let go of the database; the store can be used again all the same."""
+        self._engine.dispose()
+
+    # -------------------------------------------------------------- writing
+
+    @contextmanager
+    def writing(self, *, durable: bool = False) -> Iterator[Writer]:
+        """Give a writer whose writes are one transaction; others wait, so do nothing slow in between."""
+        options = DURABLE_WRITES if durable else WRITES
+        with self._lock:
+            try:
+                with translated(str(self)), self._engine.connect() as connection:
+                    connection.execution_options(**options)
+                    with connection.begin():
+                        yield Writer(connection, self._known)
+            except BaseException:
+                # Numbers of rows that were rolled back must not be used again; the rest is looked up anew.
+                self._known.clear()
+                raise
+
+    def append_sample(self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample) -> None:
+        """As ``Writer.append_sample``, by itself."""
+        with self.writing() as writer:
+            writer.append_sample(key, topology, running_since, sample)
+
+    def save_memory(self, key: JobKey, history: History) -> None:
+        """As ``Writer.save_memory``, by itself."""
+        with self.writing() as writer:
+            writer.save_memory(key, history)
+
+    def record_decision(self, key: JobKey, decision: Decision, detail: str = "") -> None:
+        """As ``Writer.record_decision``, by itself."""
+        with self.writing() as writer:
+            writer.record_decision(key, decision, detail)
+
+    def save_status(self, status: JobStatus) -> None:
+        """As ``Writer.save_status``, by itself."""
+        with self.writing() as writer:
+            writer.save_status(status)
+
+    def add_request(self, request: Request) -> int:
+        """Keep a request and return its number; it is on the disk when this returns."""
+        with self.writing(durable=True) as writer:
+            return writer.add_request(request)
+
+    def update_request(self, request: Request) -> None:
+        """Replace what is known of the request ``request.id``; it is on the disk when this returns."""
+        with self.writing(durable=True) as writer:
+            writer.update_request(request)
+
+    def mark_absent(self, key: JobKey, at: Millis) -> None:
+        """As ``Writer.mark_absent``, by itself."""
+        with self.writing() as writer:
+            writer.mark_absent(key, at)
+
+    def present(self, key: JobKey) -> None:
+        """As ``Writer.present``, by itself."""
+        with self.writing() as writer:
+            writer.present(key)
+
+    def forget(self, key: JobKey) -> None:
+        """As ``Writer.forget``, by itself."""
+        with self.writing() as writer:
+            writer.forget(key)
+
+    # -------------------------------------------------------------- reading
+
+    def window(self, key: JobKey, since: Millis) -> Window | None:
+        """Return the job's latest topology and what was measured at or after ``since``, oldest first.
+
+        Samples taken under a topology with other vertices are left out; a changed parallelism is no other
+        vertex. ``None`` if nothing is stored of that time.
+        """
+        with self._reading() as connection:
+            rows = connection.execute(_SAMPLES_SINCE, {"wanted": identity_of(key), "since": since}).all()
+            if not rows:
+                return None
+            numbers = sorted({row.plan_id for row in rows})
+            found = connection.execute(_PLANS, {"numbers": numbers}).all()
+            topologies = {row.id: load(Topology, unpack(row.topology)) for row in found}
+            orders = {number: vertex_ids(topology) for number, topology in topologies.items()}
+            last = rows[-1]
+            alike = {number for number, order in orders.items() if set(order) == set(orders[last.plan_id])}
+            by_time = {
+                row.at: unpack_sample(orders[row.plan_id], row.at, row.measured)
+                for row in rows
+                if row.plan_id in alike
+            }
+            return Window(
+                topology=topologies[last.plan_id],
+                running_since=last.running_since,
+                samples=tuple(by_time.values()),
+            )
+
+    def memory(self, key: JobKey) -> History:
+        """Return what was last given to ``save_memory``, an empty history if nothing was."""
+        with self._reading() as connection:
+            packed = connection.scalar(_MEMORY, {"wanted": identity_of(key)})
+            return History() if packed is None else load(History, unpack(packed))
+
+    def decisions(self, key: JobKey, limit: int, before: Millis | None = None) -> tuple[Recorded, ...]:
+        """Return the last ``limit`` recorded decisions made before a time, latest first."""
+        wanted = _of_job(decisions, key).order_by(decisions.c.at.desc(), decisions.c.id.desc()).limit(limit)
+        if before is not None:
+            wanted = wanted.where(decisions.c.at < before)
+        with self._reading() as connection:
+            found = [unpack(row.decided) for row in connection.execute(wanted)]
+            return tuple(
+                Recorded(decision=load(Decision, one["decision"]), detail=one["detail"]) for one in found
+            )
+
+    def open_requests(self) -> tuple[Request, ...]:
+        """Return the requests of all jobs whose outcome is not known, in the order they were added."""
+        with self._reading() as connection:
+            return tuple(_request(row) for row in connection.execute(_OPEN_REQUESTS))
+
+    def requests(self, key: JobKey, limit: int) -> tuple[Request, ...]:
+        """Return the last ``limit`` requests of a job, latest first."""
+        wanted = _of_job(requests, key).order_by(requests.c.at.desc(), requests.c.id.desc()).limit(limit)
+        with self._reading() as connection:
+            return tuple(_request(row) for row in connection.execute(wanted))
+
+    def statuses(self) -> tuple[JobStatus, ...]:
+        """Return the last thing known of each job, ordered by key."""
+        with self._reading() as connection:
+            found = [load(JobStatus, unpack(row.status)) for row in connection.execute(select(statuses))]
+        return tuple(sorted(found, key=lambda status: status.key))
+
+    def keys(self) -> tuple[JobKey, ...]:
+        """Return every job of which anything is stored, ordered."""
+        with self._reading() as connection:
+            return tuple(sorted(_key(name) for name in connection.scalars(select(jobs.c.name))))
+
+    def absent(self) -> Mapping[JobKey, Millis]:
+        """Return the jobs that are noted as gone, with the time since when."""
+        wanted = select(jobs.c.name, jobs.c.absent_since).where(jobs.c.absent_since.is_not(None))
+        with self._reading() as connection:
+            return frozen({_key(row.name): row.absent_since for row in connection.execute(wanted)})
+
+    def absent_since(self, key: JobKey) -> Millis | None:
+        """Return since when a job is noted as gone, ``None`` if it is not."""
+        wanted = select(jobs.c.absent_since).where(jobs.c.identity == identity_of(key))
+        with self._reading() as connection:
+            since: Millis | None = connection.scalar(wanted)
+            return since
+
+    def size_bytes(self) -> int | None:
+        """Return the bytes in use, pages free for new rows not counted; ``None`` for a server."""
+        return self._size().used if self._place.is_sqlite else None
+
+    # -------------------------------------------------------------- retention
+
+    def retain(self, now: Millis) -> Retained:
+        """Delete what is too old, and the oldest samples while more than 90 % of the maximum size is in use.
+
+        Meant to be called hourly. Each job and each batch is a transaction of its own, so that nobody waits
+        long.
+        """
+        with self._reading() as connection:
+            numbers = tuple(connection.scalars(select(jobs.c.id)))
+        gone = Retained()
+        for job_id in numbers:
+            with self._transaction() as connection:
+                gone += delete_old(connection, job_id, now)
+        return gone + self._make_space() if self._place.is_sqlite else gone
+
+    def _make_space(self) -> Retained:
+        limit = int(self._max_size_bytes * _FULL_ENOUGH)
+        deleted = 0
+        for table in (samples, decisions):
+            while self._size().used > limit:
+                with self._transaction() as connection:
+                    count = delete_first(connection, table)
+                if count == 0:
+                    break
+                deleted += count
+        # Free pages are used again before the file grows, so they are given back only where the file as a
+        # whole is too large; to shrink it every time would only be to grow it again.
+        while (size := self._size()).file > limit and size.file > size.used:
+            with self._transaction() as connection:
+                give_back_pages(connection)
+        return Retained(for_space=deleted)
+
+    def _size(self) -> Size:
+        with self._reading() as connection:
+            return size_of(connection)
+
+    # -------------------------------------------------------------- transactions
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._lock, translated(str(self)), self._engine.connect() as connection:
+            connection.execution_options(**WRITES)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        # In memory there is one connection for all, so readers must wait for writers.
+        with self._lock if self._place.in_memory else nullcontext():
+            try:
+                with translated(str(self)), self._engine.connect() as connection:
+                    yield connection
+            except (zlib.error, ValueError, KeyError, TypeError) as error:
+                raise StoreUnavailable(
+                    f"store {self}: a row cannot be read: {error!r}", corrupt=True
+                ) from error
+
+
+def _of_job(table: Table, key: JobKey) -> Select[Any]:
+    return select(table).join(jobs, jobs.c.id == table.c.job_id).where(jobs.c.identity == identity_of(key))
+
+
+def _request(row: Row[Any]) -> Request:
+    return replace(load(Request, unpack(row.request)), id=row.id)
+
+
+def _key(name: str) -> JobKey:
+    cluster, application, job = from_json(name)
+    return JobKey(cluster=cluster, application=application, job=job)

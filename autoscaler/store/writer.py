@@ -1,0 +1,161 @@
+"""Writing: one transaction's worth of samples, decisions, requests and the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from autoscaler.model import Decision, History, JobKey, JobStatus, Millis, Request, Sample, Topology, VertexId
+from autoscaler.store.codec import dump, load, pack, pack_sample, unpack, vertex_ids
+from autoscaler.store.errors import StoreUnavailable
+from autoscaler.store.schema import (
+    OF_ONE_JOB,
+    decisions,
+    identity_of,
+    jobs,
+    name_of,
+    plans,
+    requests,
+    samples,
+    statuses,
+)
+
+# Statements of the hot path are built once; building costs more than SQLite takes to run them.
+_JOB_ID = select(jobs.c.id).where(jobs.c.identity == bindparam("wanted"))
+_MEMORY = select(jobs.c.memory).where(jobs.c.id == bindparam("wanted"))
+_LAST_PLAN = (
+    select(plans.c.id, plans.c.topology)
+    .where(plans.c.job_id == bindparam("wanted"))
+    .order_by(plans.c.id.desc())
+    .limit(1)
+)
+_INSERT_SAMPLE = insert(samples).inline()
+_INSERT_DECISION = insert(decisions).inline()
+_UPDATE_STATUS = (
+    update(statuses).where(statuses.c.job_id == bindparam("wanted")).values(status=bindparam("packed"))
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Known:
+    """What this process need not look up again to append a sample of one job."""
+
+    job_id: int
+    plan_id: int | None = None
+    topology: Topology | None = None
+    order: tuple[VertexId, ...] = ()
+
+
+class Writer:
+    """Several writes that become visible together or not at all; from ``Store.writing``."""
+
+    def __init__(self, connection: Connection, known: dict[JobKey, Known]) -> None:
+        self._connection = connection
+        self._known = known
+
+    def append_sample(self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample) -> None:
+        """Add what a job measured at ``sample.at``; of two with the same time, windows hold the later."""
+        known = self._job(key)
+        self._set_plan(known, topology, sample.at)
+        self._connection.execute(
+            _INSERT_SAMPLE,
+            {
+                "job_id": known.job_id,
+                "at": sample.at,
+                "plan_id": known.plan_id,
+                "running_since": running_since,
+                "measured": pack_sample(known.order, sample),
+            },
+        )
+
+    def save_memory(self, key: JobKey, history: History) -> None:
+        """Keep what the next decision must remember; nothing is written if it is what is kept already."""
+        job_id = self._job(key).job_id
+        memory = pack(dump(history))
+        if self._connection.scalar(_MEMORY, {"wanted": job_id}) != memory:
+            self._connection.execute(update(jobs).where(jobs.c.id == job_id).values(memory=memory))
+
+    def record_decision(self, key: JobKey, decision: Decision, detail: str = "") -> None:
+        """Keep a decision with every number it rests on and the sentence that explains it."""
+        decided = pack({"decision": dump(decision), "detail": detail})
+        row = {"job_id": self._job(key).job_id, "at": decision.at, "decided": decided}
+        self._connection.execute(_INSERT_DECISION, row)
+
+    def save_status(self, status: JobStatus) -> None:
+        """Keep the last thing known of a job, in place of what was known before."""
+        job_id = self._job(status.key).job_id
+        packed = pack(dump(status))
+        changed = self._connection.execute(_UPDATE_STATUS, {"wanted": job_id, "packed": packed})
+        if changed.rowcount == 0:
+            self._connection.execute(insert(statuses), {"job_id": job_id, "status": packed})
+
+    def add_request(self, request: Request) -> int:
+        """Keep a request and return its number."""
+        row = {
+            "job_id": self._job(request.key).job_id,
+            "at": request.decided_at,
+            "state": request.state.value,
+            "request": pack(dump(request)),
+        }
+        (number,) = self._connection.execute(insert(requests), row).inserted_primary_key or (0,)
+        return int(number)
+
+    def update_request(self, request: Request) -> None:
+        """Replace what is known of the request with the number ``request.id``."""
+        values = {"state": request.state.value, "request": pack(dump(request))}
+        changed = self._connection.execute(update(requests).where(requests.c.id == request.id).values(values))
+        if changed.rowcount == 0:
+            raise StoreUnavailable(f"request {request.id} of {request.key} is not in the store")
+
+    def mark_absent(self, key: JobKey, at: Millis) -> None:
+        """Note that a job is gone since ``at``, unless a time is noted already or nothing is stored of it."""
+        is_job = jobs.c.identity == identity_of(key)
+        self._connection.execute(
+            update(jobs).where(is_job, jobs.c.absent_since.is_(None)).values(absent_since=at)
+        )
+
+    def present(self, key: JobKey) -> None:
+        """Note that a job is there again."""
+        is_job = jobs.c.identity == identity_of(key)
+        self._connection.execute(
+            update(jobs).where(is_job, jobs.c.absent_since.is_not(None)).values(absent_since=None)
+        )
+
+    def forget(self, key: JobKey) -> None:
+        """Delete everything that is stored of a job."""
+        self._known.pop(key, None)
+        job_id = self._connection.scalar(_JOB_ID, {"wanted": identity_of(key)})
+        if job_id is None:
+            return
+        for table in OF_ONE_JOB:
+            self._connection.execute(delete(table).where(table.c.job_id == job_id))
+        self._connection.execute(delete(jobs).where(jobs.c.id == job_id))
+
+    def _job(self, key: JobKey) -> Known:
+        known = self._known.get(key)
+        if known is None:
+            job_id = self._connection.scalar(_JOB_ID, {"wanted": identity_of(key)})
+            if job_id is None:
+                row = {"identity": identity_of(key), "name": name_of(key)}
+                (job_id,) = self._connection.execute(insert(jobs), row).inserted_primary_key or (0,)
+            known = self._known[key] = Known(job_id=job_id)
+        return known
+
+    def _set_plan(self, known: Known, topology: Topology, at: Millis) -> None:
+        """Make ``topology`` the job's plan; a row is written only if it differs from the one before."""
+        if known.topology is topology:
+            return
+        if known.topology != topology:
+            self._store_plan(known, topology, at)
+            known.order = vertex_ids(topology)
+        known.topology = topology  # the caller's own object, so that an equal one of before can be freed
+
+    def _store_plan(self, known: Known, topology: Topology, at: Millis) -> None:
+        if known.plan_id is None:
+            last = self._connection.execute(_LAST_PLAN, {"wanted": known.job_id}).first()
+            if last is not None and load(Topology, unpack(last.topology)) == topology:
+                known.plan_id = last.id
+                return
+        row = {"job_id": known.job_id, "at": at, "topology": pack(dump(topology))}
+        (known.plan_id,) = self._connection.execute(insert(plans), row).inserted_primary_key or (0,)
