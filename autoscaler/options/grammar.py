@@ -69,13 +69,18 @@ class GrammarError(ValueError):
         self.expected = expected
         self.detail = detail
 
+    @property
+    def advice(self) -> str:
+        """What to do about it, as the end of a sentence."""
+        return f"write {self.expected}" + (f" ({self.detail})" if self.detail else "")
+
 
 def trimmed(text: str) -> str:
     """Cut blanks and control characters off both ends, as Java does; other Unicode blanks stay."""
     return text.strip(JAVA_BLANKS)
 
 
-def duration_ms(text: str) -> int:
+def parse_duration(text: str) -> int:
     """Read a duration in whole milliseconds; without a unit it is milliseconds, below 1 ms it is 0."""
     return _bounded(_nanos(trimmed(text)) // _NANOS_PER_MS, _DURATION)
 
@@ -132,7 +137,7 @@ def format_duration(ms: int) -> str:
     return f"{nanos // size} {_DURATION_LABELS[size][0]}"
 
 
-def memory_bytes(text: str) -> int:
+def parse_memory(text: str) -> int:
     """Read a memory size in bytes; all units are binary, a number without a unit is bytes."""
     match = _NUMBER_AND_UNIT.fullmatch(trimmed(text))
     if match is None:
@@ -144,7 +149,7 @@ def memory_bytes(text: str) -> int:
     return _bounded(_whole(match[1], _MEMORY) * unit, _MEMORY)
 
 
-def boolean(text: str) -> bool:
+def parse_boolean(text: str) -> bool:
     """Read ``true`` or ``false`` in any case; nothing else is a boolean, ``yes`` and ``1`` are not."""
     match text.upper():
         case "TRUE":
@@ -154,7 +159,7 @@ def boolean(text: str) -> bool:
     raise GrammarError("true or false")
 
 
-def integer(text: str) -> int:
+def parse_int(text: str) -> int:
     """Read a whole number of 32 bits."""
     if _INTEGER.fullmatch(text) is None:
         raise GrammarError(_INT)
@@ -164,7 +169,7 @@ def integer(text: str) -> int:
     return number
 
 
-def double(text: str) -> float:
+def parse_double(text: str) -> float:
     """Read a floating-point number as Java does: ``0.7``, ``1e-3``, ``100000.``, ``NaN``, ``Infinity``."""
     text = trimmed(text)
     if match := _DECIMAL.fullmatch(text):
@@ -189,7 +194,7 @@ def enumeration(*constants: str) -> Callable[[str], str]:
     return read
 
 
-def items(text: str) -> tuple[str, ...]:
+def parse_list(text: str) -> tuple[str, ...]:
     """Read a list: a YAML flow list as ``config.yaml`` gives it, or else items separated by ``;``."""
     if text.startswith("["):
         found = flow_list(text)
@@ -246,7 +251,7 @@ def _quoted(text: str, start: int, delimiter: str) -> tuple[str, int]:
     raise GrammarError(_list_of(delimiter), "Could not split string. Quoting was not closed properly.")
 
 
-def mapping(text: str) -> dict[str, str]:
+def parse_map(text: str) -> dict[str, str]:
     """Read a map written ``key:value,key:value``; quotes protect a separator as they do in a list."""
     pairs: dict[str, str] = {}
     for pair in split(text, ","):

@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 from autoscaler.model import Alignment, BusyTimeAggregator
 from autoscaler.options import grammar
-from autoscaler.options.problems import OptionError
 
 PREFIX = "job.autoscaler."
 OPERATOR_PREFIX = "kubernetes.operator."
@@ -16,9 +15,6 @@ OPERATOR_PREFIX = "kubernetes.operator."
 EMR = "emr"
 APACHE = "apache"
 PROFILES = (EMR, APACHE)
-
-# What Flink shows over REST instead of a value it thinks is a secret.
-REDACTED = "******"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +40,13 @@ _OLD_ALIGNMENTS = {
 _old_alignment = grammar.enumeration(*_OLD_ALIGNMENTS)
 _aggregator = grammar.enumeration(*BusyTimeAggregator)
 
-BOOLEAN = ValueType(name="bool", read=grammar.boolean)
-INTEGER = ValueType(name="int", read=grammar.integer)
-DOUBLE = ValueType(name="double", read=grammar.double)
-DURATION = ValueType(name="duration", read=grammar.duration_ms, unit="ms")
-MEMORY = ValueType(name="memory size", read=grammar.memory_bytes, unit="bytes")
-LIST = ValueType(name="list", read=grammar.items)
-ID_LIST = ValueType(name="list of vertex ids", read=lambda text: frozenset(grammar.items(text)))
+BOOLEAN = ValueType(name="bool", read=grammar.parse_boolean)
+INTEGER = ValueType(name="int", read=grammar.parse_int)
+DOUBLE = ValueType(name="double", read=grammar.parse_double)
+DURATION = ValueType(name="duration", read=grammar.parse_duration, unit="ms")
+MEMORY = ValueType(name="memory size", read=grammar.parse_memory, unit="bytes")
+LIST = ValueType(name="list", read=grammar.parse_list)
+ID_LIST = ValueType(name="list of vertex ids", read=lambda text: frozenset(grammar.parse_list(text)))
 TEXT = ValueType(name="text", read=_text)
 AGGREGATOR = ValueType(name="MAX, AVG, MIN", read=lambda text: BusyTimeAggregator(_aggregator(text)))
 # A name that is not exactly one of the three is a custom mode of the JVM, and counts as BALANCED.
@@ -69,8 +65,8 @@ class Key:
 
     ``emr`` and ``apache`` are the defaults as one would write them, ``None`` if the key has none there;
     ``unset`` says what holds then. ``low`` and ``high`` are bounds, both included. ``fills`` names the Policy
-    field it fills, and ``superseded_by`` the key that, when set, makes this one moot. A ``family`` stands for
-    all keys that begin with its name. ``not_applicable`` says why the key has no effect here.
+    field it fills, and ``superseded_by`` the keys that, when all are set, make this one moot. A ``family``
+    stands for all keys that begin with its name. ``not_applicable`` says why the key has no effect here.
     """
 
     name: str
@@ -84,7 +80,7 @@ class Key:
     high: float | None = None
     old_names: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     profiles: tuple[str, ...] = PROFILES
-    superseded_by: str | None = None
+    superseded_by: tuple[str, ...] = ()
     family: bool = False
     not_applicable: str = ""
 
@@ -221,6 +217,7 @@ _UTILIZATION = (
         emr="0.4",
         apache="0.3",
         fills="utilization_boundary",
+        superseded_by=("utilization.max", "utilization.min"),
         low=0,
         help="How far utilization may stray from the target, either way, before the job is scaled. Replaced "
         "by `utilization.max` and `utilization.min`; each of these wins on its side.",
@@ -510,7 +507,7 @@ _GATES = (
         type=OLD_ALIGNMENT,
         unset="see `scaling.parallelism-alignment.mode`",
         fills="alignment",
-        superseded_by="scaling.parallelism-alignment.mode",
+        superseded_by=("scaling.parallelism-alignment.mode",),
         help="The older way to choose the alignment; it can also report that a change was limited by it, or "
         "stop it.",
     ),
@@ -651,92 +648,15 @@ _NOT_APPLICABLE = (
     ),
 )
 
-KEYS: tuple[Key, ...] = (
-    *_SWITCHES,
-    *_WINDOW,
-    *_UTILIZATION,
-    *_STEPS,
-    *_BACKLOG,
-    *_LEARNING,
-    *_GATES,
-    *_OURS,
-    *_NOT_APPLICABLE,
+GROUPS: tuple[tuple[str, tuple[Key, ...]], ...] = (
+    ("What runs", _SWITCHES),
+    ("What is looked at", _WINDOW),
+    ("Utilization", _UTILIZATION),
+    ("How far and when", _STEPS),
+    ("Backlog and restarts", _BACKLOG),
+    ("Learning from the past", _LEARNING),
+    ("Limits and the rest", _GATES),
+    ("Of this autoscaler", _OURS),
+    ("Not applicable on YARN", _NOT_APPLICABLE),
 )
-_FAMILIES = tuple(key for key in KEYS if key.family)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spelling:
-    """One way to write a key; of several present, the one with the lowest rank counts."""
-
-    text: str
-    key: Key
-    rank: int
-    old: bool
-
-
-def _spellings(key: Key, profile: str) -> list[Spelling]:
-    new = (PREFIX + key.name, False)
-    old = [(PREFIX + name, True) for name in key.old_names.get(profile, ())]
-    operator = [(OPERATOR_PREFIX + text, True) for text, _ in (new, *old)]
-    if key.name == "scale-down.interval":
-        # The reference asks for this one's old name first.
-        operator.reverse()
-    return [
-        Spelling(text=text, key=key, rank=rank, old=is_old)
-        for rank, (text, is_old) in enumerate([new, *operator, *old])
-    ]
-
-
-def _table(profile: str) -> Mapping[str, Spelling]:
-    own = [key for key in KEYS if profile in key.profiles and not key.family]
-    return MappingProxyType({spelling.text: spelling for key in own for spelling in _spellings(key, profile)})
-
-
-SPELLINGS: Mapping[str, Mapping[str, Spelling]] = MappingProxyType(
-    {profile: _table(profile) for profile in PROFILES}
-)
-
-
-def find(text: str, profile: str = EMR) -> Spelling | None:
-    """Return what a key means as written, with or without a prefix, ``None`` if it is not one of ours."""
-    exact = SPELLINGS[profile].get(text) or SPELLINGS[profile].get(PREFIX + text)
-    if exact is not None:
-        return exact
-    name = text.removeprefix(OPERATOR_PREFIX).removeprefix(PREFIX)
-    for key in _FAMILIES:
-        if name.startswith(key.name):
-            return Spelling(text=text, key=key, rank=0, old=text.startswith(OPERATOR_PREFIX))
-    return None
-
-
-def present(config: Mapping[str, str], profile: str) -> dict[str, Spelling]:
-    """Return, by the name of its key, the spelling that counts for each option set in a flat configuration.
-
-    First that is set: the plain new name, the names with the operator's prefix, the plain old name. A
-    redacted value is not set.
-    """
-    table = SPELLINGS[profile]
-    chosen: dict[str, Spelling] = {}
-    for text in config.keys() & table.keys():
-        if config[text] == REDACTED:
-            continue
-        spelling = table[text]
-        other = chosen.get(spelling.key.name)
-        if other is None or spelling.rank < other.rank:
-            chosen[spelling.key.name] = spelling
-    return chosen
-
-
-def read(key: Key, spelling: str, text: str, source: str) -> object:
-    """Read a value; raises OptionError naming the key, the value, where it stands and what to write."""
-    try:
-        return key.read(text)
-    except grammar.GrammarError as error:
-        detail = f" ({error.detail})" if error.detail else ""
-        raise OptionError(
-            spelling,
-            text,
-            source,
-            f"{spelling} is {text!r} in {source}, which cannot be read{detail}: write {error.expected}",
-        ) from None
+KEYS: tuple[Key, ...] = tuple(key for _, group in GROUPS for key in group)

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 from autoscaler.model import Cluster, Policy
-from autoscaler.options.grammar import GrammarError, integer, memory_bytes
-from autoscaler.options.keys import EMR, KEYS, PROFILES, REDACTED, present, read
+from autoscaler.options.grammar import GrammarError, parse_int, parse_memory
+from autoscaler.options.keys import EMR, KEYS, PROFILES, Key
+from autoscaler.options.names import REDACTED, present, read
 from autoscaler.options.problems import OptionError
 
 CONFIGURATION = "the configuration"
@@ -30,12 +31,16 @@ def policy(
     chosen = present(config, profile)
     for spelling in chosen.values():
         key = spelling.key
-        if key.fills is None or key.superseded_by in chosen:
+        if key.fills is None or _is_moot(key, chosen):
             continue
         source = (sources or {}).get(spelling.text, CONFIGURATION)
-        values[key.fills] = read(key, spelling.text, config[spelling.text], source)
+        values[key.fills] = read(spelling, config[spelling.text], source)
     values["extras"] = profile == EMR if extras is None else extras
     return Policy(**values)
+
+
+def _is_moot(key: Key, chosen: Mapping[str, object]) -> bool:
+    return bool(key.superseded_by) and all(name in chosen for name in key.superseded_by)
 
 
 @cache
@@ -53,8 +58,8 @@ def defaults(profile: str) -> Mapping[str, Any]:
 
 def cluster(config: Mapping[str, str], task_manager_cpu: float | None = None) -> Cluster:
     """Return what a configuration says of TaskManagers; memory is absent if it is not configured."""
-    memory = _of_flink(config, "taskmanager.memory.process.size", memory_bytes)
-    slots = _of_flink(config, "taskmanager.numberOfTaskSlots", integer)
+    memory = _of_flink(config, "taskmanager.memory.process.size", parse_memory)
+    slots = _of_flink(config, "taskmanager.numberOfTaskSlots", parse_int)
     return Cluster(
         task_manager_cpu=task_manager_cpu, task_manager_memory=memory, slots_per_task_manager=slots or 1
     )
@@ -67,5 +72,4 @@ def _of_flink(config: Mapping[str, str], key: str, read_value: Callable[[str], i
     try:
         return read_value(text)
     except GrammarError as error:
-        message = f"{key} is {text!r} in {CONFIGURATION}, which cannot be read: write {error.expected}"
-        raise OptionError(key, text, CONFIGURATION, message) from None
+        raise OptionError(key, text, CONFIGURATION, error.advice) from None

@@ -29,17 +29,39 @@ class Problem:
 
 
 class OptionError(ValueError):
-    """A value that cannot be used; the message names key, value, source and what to write instead."""
+    """A value that cannot be used; ``message`` names key, value and source, and ``advice`` what to do."""
 
-    def __init__(self, key: str, value: str, source: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, key: str, value: str, source: str, advice: str) -> None:
+        self.message = f"{key} is {value!r} in {source}, which cannot be read: {advice}"
+        super().__init__(self.message)
         self.key = key
         self.value = value
         self.source = source
-        self.message = message
+        self.advice = advice
+
+    def at(self, source: str) -> OptionError:
+        """Return the same error with the place where the value really stands."""
+        return OptionError(self.key, self.value, source, self.advice)
 
     def problem(self) -> Problem:
         """Return the same finding as a value."""
         return Problem(
             severity=Severity.ERROR, key=self.key, value=self.value, source=self.source, message=self.message
         )
+
+
+def is_unexpanded(value: str) -> bool:
+    """Tell whether a value is a template that EMR's configuration management was to fill in and did not."""
+    return "%{" in value
+
+
+def unexpanded(key: str, value: str, source: str, *, severity: Severity) -> Problem:
+    """Return what to say of such a value; it is never interpreted."""
+    return Problem(
+        severity=severity,
+        key=key,
+        value=value,
+        source=source,
+        message=f"{key} is {value!r} in {source}: a template nothing has filled in; Flink takes it as it "
+        "stands: write the value itself",
+    )
