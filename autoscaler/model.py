@@ -287,6 +287,10 @@ class Reason(StrEnum):
     CHECKPOINTING_OFF = "CHECKPOINTING_OFF"
     NO_CHECKPOINT = "NO_CHECKPOINT"
     IN_FLIGHT = "IN_FLIGHT"
+    AWAITING_RESOURCES = "AWAITING_RESOURCES"
+    REJECTED = "REJECTED"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    STOPPING = "STOPPING"
 
 
 class EventKind(StrEnum):
@@ -332,7 +336,9 @@ class Limit(StrEnum):
     INEFFECTIVE = "ineffective"
     GRACE_PERIOD = "grace-period"
     SATURATED = "saturated"
+    BACK_PRESSURE = "back-pressure"
     DOUBTFUL = "doubtful"
+    MEMORY_PRESSURE = "memory-pressure"
     EXCLUDED = "excluded"
     FINISHED = "finished"
     NO_BUSY_TIME = "no-busy-time"

@@ -1,0 +1,13 @@
+"""The deciding part: pure functions over the values of ``autoscaler.model``.
+
+Read one vertex's way in this order: ``window`` (which samples count), ``estimators``, ``evaluate`` (what it does and
+should do), ``sizing`` (its parallelism), ``gates`` (whether the job is rescaled), ``decide``.
+"""
+
+from __future__ import annotations
+
+from autoscaler.core.decide import decide
+from autoscaler.core.observed import observed_true_processing_rate, rounded_sample
+from autoscaler.core.rounding import rounded
+
+__all__ = ["decide", "observed_true_processing_rate", "rounded", "rounded_sample"]

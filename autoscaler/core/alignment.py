@@ -1,0 +1,74 @@
+"""Moving a parallelism to where key groups or partitions spread evenly (docs/ALGORITHM.md, 8).
+
+A keyed vertex has ``max parallelism`` key groups, a source has its partitions. N of them on p subtasks give the busiest
+subtask ceil(N / p): between two values of p with the same share the smaller one is as fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autoscaler.core.errors import Undecidable
+from autoscaler.core.graph import has_hash_input
+from autoscaler.model import Alignment, Vertex
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """The parallelism to use; ``limited`` says that the older modes could not give what was asked for."""
+
+    parallelism: int
+    limited: bool = False
+
+
+def is_alignable(vertex: Vertex) -> bool:
+    """Has the vertex something that spreads over its subtasks: known partitions, or keys?"""
+    return bool(vertex.source_partitions) or has_hash_input(vertex)
+
+
+def align(vertex: Vertex, wanted: int, mode: Alignment, lower: int, upper: int) -> Aligned:
+    """Return the parallelism near ``wanted`` at which partitions or key groups spread evenly, as ``mode`` has it.
+
+    Candidates run upwards from ``wanted``, to ``upper`` when growing, to the current parallelism when shrinking, never
+    past the number of things to spread.
+    """
+    if mode is Alignment.OFF:
+        return Aligned(wanted)
+    if wanted < 1:
+        raise Undecidable(
+            f"nothing can be spread over a parallelism of {wanted}, which vertex.min-parallelism allows"
+        )
+    spread = vertex.source_partitions or vertex.max_parallelism
+    top = min(spread, vertex.max_parallelism, upper)
+    if wanted < vertex.parallelism:
+        top = min(top, vertex.parallelism)
+    accepts = _acceptance(mode, spread, wanted)
+    found = next((candidate for candidate in range(wanted, top + 1) if accepts(candidate)), None)
+    if found is not None:
+        return Aligned(found)
+    if mode in (Alignment.LEGACY_EVENLY_SPREAD, Alignment.LEGACY_MAXIMIZE_UTILISATION):
+        return _fallen_back(vertex.parallelism, wanted, spread, lower)
+    return Aligned(wanted)
+
+
+def _acceptance(mode: Alignment, spread: int, wanted: int) -> Callable[[int], bool]:
+    """Return what a candidate must satisfy: an even spread, or, in the milder modes, a smaller least share."""
+    if mode in (Alignment.EVENLY_SPREAD, Alignment.LEGACY_EVENLY_SPREAD):
+        return lambda candidate: spread % candidate == 0
+    share = spread // wanted
+    return lambda candidate: spread % candidate == 0 or spread // candidate < share
+
+
+def _fallen_back(current: int, wanted: int, spread: int, lower: int) -> Aligned:
+    """Return the older modes' second choice: the smallest parallelism with the same least share as ``wanted``.
+
+    If that turns growing into not growing, or shrinking into not shrinking, the current parallelism stays.
+    """
+    share = spread // wanted
+    candidate = next((each for each in range(wanted, 0, -1) if spread // each > share), 0)
+    if candidate == 0 or spread % candidate != 0:
+        candidate += 1
+    candidate = max(candidate, lower)
+    inverted = candidate <= current if wanted > current else candidate >= current
+    return Aligned(current if inverted else candidate, limited=inverted or candidate != wanted)

@@ -1,0 +1,106 @@
+"""The one function that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from autoscaler.core.errors import Undecidable
+from autoscaler.core.facts import Facts, Plan
+from autoscaler.core.gates import STEPS
+from autoscaler.core.history import completed_restarts, restart_time_s, trimmed_scalings
+from autoscaler.core.window import metric_window
+from autoscaler.model import (
+    Cluster,
+    Decision,
+    DelayedScaleDown,
+    Event,
+    EventKind,
+    History,
+    Millis,
+    Policy,
+    Reason,
+    Sizing,
+    VertexId,
+    Window,
+)
+
+
+def decide(window: Window, history: History, policy: Policy, cluster: Cluster, now: Millis) -> Decision:
+    """Return what to do with a job, why, and every number it rests on.
+
+    The vertices of ``window.topology`` come in topological order. What numbers make of a decision that cannot be
+    made is an answer too: reason ERROR, with nothing changed.
+    """
+    facts = gathered(window, history, policy, cluster, now)
+    present = {vertex.id for vertex in window.topology.vertices}
+    delayed = {vertex_id: each for vertex_id, each in history.delayed.items() if vertex_id in present}
+    plan = Plan(facts=facts, delayed=delayed)
+    try:
+        for step in STEPS:
+            plan = step(plan)
+            if plan.reason is not None:
+                break
+    except Undecidable as error:
+        return decision(failed(plan, delayed), str(error))
+    return decision(plan)
+
+
+def gathered(window: Window, history: History, policy: Policy, cluster: Cluster, now: Millis) -> Facts:
+    """Return what is known before anything is computed, trimmed to what counts."""
+    metrics = metric_window(window, policy, now)
+    scalings = trimmed_scalings(history, window.topology, policy, now)
+    restarts = completed_restarts(history.restarts, scalings, window, policy, now)
+    return Facts(
+        window=replace(window, samples=metrics.samples),
+        metrics=metrics,
+        policy=policy,
+        cluster=cluster,
+        now=now,
+        history=history,
+        scalings=scalings,
+        restarts=restarts,
+        restart_s=restart_time_s(restarts, policy),
+    )
+
+
+def failed(plan: Plan, delayed: Mapping[VertexId, DelayedScaleDown]) -> Plan:
+    """Return a plan that changes nothing and tells of nothing but its failure; what was evaluated stays visible."""
+    return Plan(
+        facts=plan.facts,
+        delayed=delayed,
+        evaluated=plan.evaluated,
+        events=(Event(kind=EventKind.AUTOSCALER_ERROR),),
+        reason=Reason.ERROR,
+    )
+
+
+def decision(plan: Plan, error: str | None = None) -> Decision:
+    """Return a finished plan as the decision it stands for."""
+    facts = plan.facts
+    current = {vertex.id: vertex.parallelism for vertex in facts.window.topology.vertices}
+    rescale = plan.reason is Reason.SCALE
+    parallelism = current | _parallelisms(plan.sizings) if rescale else current
+    samples = facts.metrics.samples
+    return Decision(
+        at=facts.now,
+        reason=plan.reason or Reason.ERROR,
+        rescale=rescale,
+        parallelism=parallelism,
+        advised=parallelism if plan.wished is None else current | _parallelisms(plan.wished),
+        evaluations=plan.evaluated.vertices,
+        sizings=plan.sizings,
+        gc_pressure=plan.evaluated.gc_pressure,
+        heap_usage=plan.evaluated.heap_usage,
+        delayed=plan.delayed,
+        scalings=facts.scalings,
+        restarts=facts.restarts,
+        events=plan.events,
+        error=error,
+        window_start=samples[0].at if samples else None,
+        full_at=facts.metrics.full_at,
+    )
+
+
+def _parallelisms(sizings: Mapping[VertexId, Sizing]) -> dict[VertexId, int]:
+    return {vertex_id: sizing.parallelism for vertex_id, sizing in sizings.items()}

@@ -1,0 +1,47 @@
+"""The two ways to turn a series of samples into one number (docs/ALGORITHM.md, 4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from autoscaler.core.rounding import known
+from autoscaler.model import Millis
+
+
+def rate(times: Sequence[Millis], values: Sequence[float | None]) -> float | None:
+    """Return how fast a counter moved, per second, between the first and the last sample that have it.
+
+    ``1000 * (last - first) / (t_last_ms - t_first_ms)``; ``None`` with fewer than two such samples. A counter that
+    ran backwards gives an ordinary negative number.
+    """
+    present = [index for index, value in enumerate(values) if value is not None]
+    if len(present) < 2:
+        return None
+    first, last = values[present[0]], values[present[-1]]
+    elapsed_ms = times[present[-1]] - times[present[0]]
+    if first is None or last is None or elapsed_ms == 0:
+        return None
+    return known(1000.0 * (last - first) / elapsed_ms)
+
+
+def average(values: Sequence[float | None], minimum: int = 1) -> float | None:
+    """Return the mean of the finite values of a gauge, if there are at least ``minimum``, else ``None``.
+
+    Without any finite value it is ``inf`` if there was an infinite one. The sum runs left to right in plain doubles,
+    not ``sum`` or ``fmean``, which compensate and would differ in the last digit.
+    """
+    count = 0
+    total = 0.0
+    infinite = False
+    for value in values:
+        if value is None:
+            continue
+        if math.isfinite(value):
+            total += value
+            count += 1
+        else:
+            infinite = True
+    if count == 0:
+        return math.inf if infinite else None
+    return total / count if count >= minimum else None

@@ -1,0 +1,274 @@
+"""From the samples of a window to what each vertex does, should do and could do (docs/ALGORITHM.md, 5).
+
+Every number of an ``Evaluation`` is rounded the moment it is known, and only the rounded number is used from there
+on, downstream too: what is reported is what was computed with. Rates and averages of samples are not rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from autoscaler.core.errors import Undecidable
+from autoscaler.core.estimators import average, rate
+from autoscaler.core.graph import inputs_of, outputs_by_vertex
+from autoscaler.core.rounding import known, quotient, rounded, whole
+from autoscaler.model import (
+    BusyTimeAggregator,
+    Evaluation,
+    Millis,
+    Policy,
+    Sample,
+    Vertex,
+    VertexId,
+    VertexSample,
+    Window,
+)
+
+_NOTHING = VertexSample()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One vertex's samples, oldest first, and the two rates its neighbours ask for too, in records per second."""
+
+    vertex: Vertex
+    times: Sequence[Millis]
+    samples: Sequence[VertexSample]
+    records_in: float | None
+    records_out: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """The utilizations between which a vertex is left alone."""
+
+    upper: float
+    lower: float
+
+
+def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId, Evaluation]:
+    """Return every vertex evaluated over the window; ``restart_s`` is the time a rescale is expected to take."""
+    vertices = window.topology.vertices
+    times = [sample.at for sample in window.samples]
+    measured = {vertex.id: measure(vertex, times, window.samples) for vertex in vertices}
+    thresholds = thresholds_for(policy, backlog=any(is_behind(each, policy) for each in measured.values()))
+    outputs = outputs_by_vertex(window.topology)
+    evaluations: dict[VertexId, Evaluation] = {}
+    for vertex in vertices:
+        own = measured[vertex.id]
+        if vertex.is_source:
+            target_rate, catch_up_rate = source_demand(own, policy)
+        else:
+            shares = [
+                (evaluations[each], edge_ratio(measured[each], own, measured, outputs))
+                for each in inputs_of(vertex)
+            ]
+            target_rate = weighted_sum((each.target_rate, share) for each, share in shares)
+            catch_up_rate = weighted_sum((each.catch_up_rate, share) for each, share in shares)
+        busy_ms_per_s = busy_time(own, policy.busy_time_aggregator)
+        evaluations[vertex.id] = Evaluation(
+            tpr=_rounded(true_processing_rate(own, busy_ms_per_s, policy)),
+            target_rate=target_rate,
+            catch_up_rate=catch_up_rate,
+            load=_rounded(None if busy_ms_per_s is None else busy_ms_per_s / 1000.0),
+            scale_up_threshold=_rounded(
+                needed_capacity(target_rate, catch_up_rate, thresholds.upper, policy)
+            ),
+            scale_down_threshold=_rounded(
+                needed_capacity(target_rate, catch_up_rate, thresholds.lower, policy, restart_s)
+            ),
+            lag=own.samples[-1].lag if vertex.is_source else None,
+        )
+    return evaluations
+
+
+def measure(vertex: Vertex, times: Sequence[Millis], samples: Sequence[Sample]) -> Measured:
+    """Return what one vertex reported in each sample; where it is missing it has no values."""
+    own = [sample.vertices.get(vertex.id, _NOTHING) for sample in samples]
+    return Measured(
+        vertex,
+        times,
+        own,
+        rate(times, [each.records_in for each in own]),
+        rate(times, [each.records_out for each in own]),
+    )
+
+
+# ------------------------------------------------------------------ what a vertex should do
+
+
+def is_behind(source: Measured, policy: Policy) -> bool:
+    """Is this a source with a backlog: ``lag / records_in per s`` above the threshold in whole seconds, strictly?
+
+    A lag that nobody reads (rate 0) is a backlog however small; no lag at rate 0 and an unknown rate are not.
+    """
+    lag = source.samples[-1].lag
+    if not source.vertex.is_source or not lag or source.records_in is None:
+        return False
+    return quotient(lag, source.records_in) > policy.backlog_lag_threshold // 1000
+
+
+def source_demand(source: Measured, policy: Policy) -> tuple[float | None, float | None]:
+    """Return a source's target rate and catch-up rate, in records per second.
+
+    Target: ``max(0, records_in per s + lag growth per s)``, what arrives at the source whether it is read or not.
+    Catch-up: ``lag / catch-up duration in whole seconds``, 0 if that is switched off. A lag unknown now counts as 0.
+    """
+    lag_growth = rate(source.times, [sample.lag for sample in source.samples])
+    arriving = (
+        None if source.records_in is None or lag_growth is None else known(source.records_in + lag_growth)
+    )
+    if arriving is None:
+        raise Undecidable(f"no rate of records or lag is known for the source {source.vertex.name}")
+    duration_s = policy.catch_up_duration // 1000
+    lag = source.samples[-1].lag or 0.0
+    return rounded(max(0.0, arriving)), rounded(lag / duration_s if duration_s else 0.0)
+
+
+def weighted_sum(terms: Iterable[tuple[float | None, float]]) -> float | None:
+    """Return the rounded sum of demand times share over the inputs, absent if one demand is: demand flows along."""
+    total = 0.0
+    for demand, share in terms:
+        if demand is None:
+            return None
+        total += demand * share
+    return _rounded(known(total))
+
+
+def edge_ratio(
+    source: Measured,
+    target: Measured,
+    measured: Mapping[VertexId, Measured],
+    outputs: Mapping[VertexId, Sequence[VertexId]],
+) -> float:
+    """Return how many records travel an edge for each record its source vertex reads; 0 if either rate is not > 0."""
+    flowing = edge_rate(source, target, measured, outputs)
+    if flowing is None or source.records_in is None or flowing <= 0.0 or source.records_in <= 0.0:
+        return 0.0
+    return flowing / source.records_in
+
+
+def edge_rate(
+    source: Measured,
+    target: Measured,
+    measured: Mapping[VertexId, Measured],
+    outputs: Mapping[VertexId, Sequence[VertexId]],
+) -> float | None:
+    """Return the records per second on one edge, which Flink does not measure, from what its ends report.
+
+    1. An only input sends all its target reads. 2. Where each other input feeds nothing else, what those send is
+    taken off what the target reads. 3. Otherwise the edge carries all its source sends.
+    """
+    others = [each for each in inputs_of(target.vertex) if each != source.vertex.id]
+    if not others:
+        return target.records_in
+    if all(len(outputs[each]) == 1 for each in others):
+        sent_by_others = 0.0
+        for each in others:
+            sent = measured[each].records_out
+            if sent is None:
+                return source.records_out
+            sent_by_others += sent
+        return None if target.records_in is None else target.records_in - sent_by_others
+    return source.records_out
+
+
+# ------------------------------------------------------------------ what a vertex does and could do
+
+
+def busy_time(own: Measured, aggregator: BusyTimeAggregator) -> float | None:
+    """Return how many milliseconds of each second a subtask works: from the counter for AVG, else the mean gauge."""
+    if aggregator is BusyTimeAggregator.AVG:
+        all_subtasks = rate(own.times, [sample.accumulated_busy_ms for sample in own.samples])
+        return None if all_subtasks is None else known(quotient(all_subtasks, own.vertex.parallelism))
+    load = average([sample.load for sample in own.samples])
+    return None if load is None else load * 1000.0
+
+
+def true_processing_rate(own: Measured, busy_ms_per_s: float | None, policy: Policy) -> float | None:
+    """Return what the vertex would process if it were busy all the time, in records per second.
+
+    The rate per busy time, unless a source was observed at its limit: then that observation replaces a rate by busy
+    time that is unknown, infinite, or above ``observed * (1 + switch threshold)``.
+    """
+    by_busy_time = busy_true_processing_rate(own, busy_ms_per_s, policy.busy_time_aggregator)
+    observed = average([sample.observed_tpr for sample in own.samples], policy.observed_tpr_min_observations)
+    if observed is None:
+        return by_busy_time
+    if by_busy_time is None or math.isinf(by_busy_time):
+        return observed
+    return (
+        observed if by_busy_time > observed * (1.0 + policy.observed_tpr_switch_threshold) else by_busy_time
+    )
+
+
+def busy_true_processing_rate(
+    own: Measured, busy_ms_per_s: float | None, aggregator: BusyTimeAggregator
+) -> float | None:
+    """Return ``records per s / share of time busy``: DS2's true processing rate, as the Apache Flink autoscaler has it.
+
+    Nothing processed is infinitely fast, whatever the busy time: the vertex may shrink.
+    """
+    processed = processed_rate(own, aggregator)
+    if processed == 0.0:
+        return math.inf
+    if processed is None or busy_ms_per_s is None:
+        return None
+    return known(quotient(processed, busy_ms_per_s / 1000.0))
+
+
+def processed_rate(own: Measured, aggregator: BusyTimeAggregator) -> float | None:
+    """Return the records per second a vertex reads: its counter's rate for AVG, else preferably its mean gauge."""
+    if aggregator is BusyTimeAggregator.AVG:
+        return own.records_in
+    gauge = average([sample.records_in_per_s for sample in own.samples])
+    return own.records_in if gauge is None or math.isinf(gauge) else gauge
+
+
+# ------------------------------------------------------------------ what it takes
+
+
+def upper_utilization(policy: Policy) -> float:
+    """Return the utilization above which a vertex is too busy, as configured; it may exceed 1."""
+    if policy.utilization_max is not None:
+        return policy.utilization_max
+    return policy.utilization_target + policy.utilization_boundary
+
+
+def thresholds_for(policy: Policy, *, backlog: bool) -> Thresholds:
+    """Return the utilizations that bound peace; while a backlog is worked off no utilization is too high or low."""
+    if backlog:
+        return Thresholds(1.0, 0.0)
+    lower = policy.utilization_min
+    if lower is None:
+        lower = policy.utilization_target - policy.utilization_boundary
+    return Thresholds(upper_utilization(policy), lower)
+
+
+def needed_capacity(
+    target_rate: float | None,
+    catch_up_rate: float | None,
+    utilization: float,
+    policy: Policy,
+    restart_s: int = 0,
+) -> float | None:
+    """Return the true processing rate it takes to work at ``utilization``, in whole records per second.
+
+    ``catch_up + target * restart_s / catch_up_duration_s + target / utilization``: the backlog of now, the backlog
+    a restart leaves behind, and what arrives. Utilization is cut to [0, 1]; none at all takes infinitely much.
+    """
+    if target_rate is None or catch_up_rate is None:
+        return None
+    share = min(1.0, max(0.0, utilization))
+    if share == 0.0:
+        return math.inf
+    duration_s = policy.catch_up_duration // 1000
+    restart_rate = target_rate * restart_s / duration_s if restart_s and duration_s else 0.0
+    capacity = known(catch_up_rate + restart_rate + target_rate / share)
+    return None if capacity is None else whole(capacity)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else rounded(value)

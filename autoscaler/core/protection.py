@@ -1,0 +1,128 @@
+"""What keeps a vertex from being shrunk by its own numbers (docs/ALGORITHM.md, 11); all off without the extras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from autoscaler.core.evaluate import upper_utilization
+from autoscaler.core.facts import Plan
+from autoscaler.core.graph import inputs_of, outputs_by_vertex
+from autoscaler.core.history import last_growth
+from autoscaler.model import Limit, Sample, Vertex, VertexId
+
+# From this share of its time on that an input waits for its outputs, they count as holding it up.
+HELD_UP = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is found out once for all vertices of a plan."""
+
+    plan: Plan
+    doubtful: frozenset[VertexId]
+    holding_up: frozenset[VertexId]
+
+
+def protected_vertices(plan: Plan) -> Mapping[VertexId, Limit]:
+    """Return the vertices that must not shrink now, each with the first objection to it."""
+    if not plan.facts.policy.extras:
+        return {}
+    findings = Findings(plan, doubtful_vertices(plan), vertices_holding_up_inputs(plan))
+    return {
+        vertex.id: limit
+        for vertex in plan.facts.window.topology.vertices
+        if (limit := _first_objection(vertex, findings)) is not None
+    }
+
+
+def _first_objection(vertex: Vertex, findings: Findings) -> Limit | None:
+    return next((limit for limit, objects in OBJECTIONS if objects(vertex, findings)), None)
+
+
+def memory_is_short(vertex: Vertex, findings: Findings) -> bool:
+    """Under memory pressure the job may only grow."""
+    return findings.plan.memory_is_short
+
+
+def is_doubtful(vertex: Vertex, findings: Findings) -> bool:
+    """Numbers that may be wrong are good enough to grow on, never to shrink on."""
+    return vertex.id in findings.doubtful
+
+
+def is_saturated(vertex: Vertex, findings: Findings) -> bool:
+    """Is the vertex as busy as it may be, or busier? Then a model that wants fewer subtasks is wrong."""
+    load = findings.plan.evaluated.vertices[vertex.id].load
+    return load is not None and load >= min(1.0, upper_utilization(findings.plan.facts.policy))
+
+
+def holds_up_its_inputs(vertex: Vertex, findings: Findings) -> bool:
+    """Does the vertex slow down what feeds it?"""
+    return vertex.id in findings.holding_up
+
+
+def has_just_grown(vertex: Vertex, findings: Findings) -> bool:
+    """Was the vertex scaled up less than ``scale-up.grace-period`` ago? Exactly that long ago is long enough."""
+    facts = findings.plan.facts
+    grown_at = last_growth(facts.history.scalings.get(vertex.id, ()))
+    return grown_at is not None and facts.now - grown_at < facts.policy.scale_up_grace_period
+
+
+OBJECTIONS: tuple[tuple[Limit, Callable[[Vertex, Findings], bool]], ...] = (
+    (Limit.MEMORY_PRESSURE, memory_is_short),  # fewer TaskManagers would share the same state
+    (Limit.DOUBTFUL, is_doubtful),  # absent is absent, not 0
+    (Limit.SATURATED, is_saturated),  # what it does is all it can
+    (Limit.BACK_PRESSURE, holds_up_its_inputs),  # what it gets is not all there is
+    (Limit.GRACE_PERIOD, has_just_grown),  # it has not settled yet
+)
+
+
+def doubtful_vertices(plan: Plan) -> frozenset[VertexId]:
+    """Return the vertices whose numbers may be wrong: all if any sample has doubts.
+
+    A counter that ran backwards casts doubt on its vertex and on all that it feeds, directly or not: their target
+    rates are computed from it.
+    """
+    vertices, samples = plan.facts.window.topology.vertices, plan.facts.window.samples
+    if any(sample.doubts for sample in samples):
+        return frozenset(vertex.id for vertex in vertices)
+    doubtful: set[VertexId] = set()
+    for vertex in vertices:
+        fed_by_doubt = any(edge.id in doubtful for edge in vertex.inputs)
+        if fed_by_doubt or any(ran_backwards(values) for values in _counters(vertex.id, samples)):
+            doubtful.add(vertex.id)
+    return frozenset(doubtful)
+
+
+def _counters(vertex_id: VertexId, samples: Sequence[Sample]) -> tuple[list[float | None], ...]:
+    own = [sample.vertices[vertex_id] for sample in samples if vertex_id in sample.vertices]
+    return (
+        [each.records_in for each in own],
+        [each.records_out for each in own],
+        [each.accumulated_busy_ms for each in own],
+    )
+
+
+def ran_backwards(values: Sequence[float | None]) -> bool:
+    """Did a counter ever fall from one sample to the next that has it?"""
+    present = [value for value in values if value is not None]
+    return any(later < earlier for earlier, later in zip(present, present[1:], strict=False))
+
+
+def vertices_holding_up_inputs(plan: Plan) -> frozenset[VertexId]:
+    """Return, for each vertex that waits for its outputs half of its time or more, the busiest of those outputs.
+
+    Flink says that a vertex waits, not for whom; among its outputs the busiest is the best guess. It need not be busy:
+    it may itself wait for another, and shrinking it would not help either.
+    """
+    window = plan.facts.window
+    newest = window.samples[-1].vertices
+    holding_up: set[VertexId] = set()
+    for vertex_id, outputs in outputs_by_vertex(window.topology).items():
+        waiting = newest[vertex_id].back_pressure if vertex_id in newest else None
+        if waiting is None or waiting < HELD_UP:
+            continue
+        loads = {each: plan.evaluated.vertices[each].load or 0.0 for each in outputs}
+        busiest = max(loads.values(), default=0.0)
+        holding_up.update(each for each, load in loads.items() if load == busiest)
+    return frozenset(holding_up)

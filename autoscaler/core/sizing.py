@@ -1,0 +1,212 @@
+"""The parallelism of one vertex (docs/ALGORITHM.md, 6)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from autoscaler.core.alignment import align, is_alignable
+from autoscaler.core.delayed import due, remembered
+from autoscaler.core.evaluate import needed_capacity
+from autoscaler.core.facts import Plan
+from autoscaler.core.history import was_ineffective
+from autoscaler.core.rounding import known, quotient, rounded
+from autoscaler.core.scalability import scalability
+from autoscaler.model import (
+    DelayedRequest,
+    DelayedScaleDown,
+    Evaluation,
+    Event,
+    EventKind,
+    Limit,
+    Policy,
+    Sizing,
+    Vertex,
+)
+
+LARGEST_INT = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A vertex's sizing, its held-back scale-down after it, and what to tell the user."""
+
+    sizing: Sizing
+    delayed: DelayedScaleDown | None
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A parallelism on its way, with what has changed it so far."""
+
+    parallelism: int
+    limits: tuple[Limit, ...] = ()
+
+    def moved(self, parallelism: int, limit: Limit) -> Wish:
+        """Return it moved elsewhere by ``limit``; the same if that is where it was."""
+        return self if parallelism == self.parallelism else Wish(parallelism, (*self.limits, limit))
+
+
+def size(vertex: Vertex, plan: Plan) -> Sized:
+    """Return the parallelism the model gives a vertex, and how it came to it."""
+    policy, current = plan.facts.policy, vertex.parallelism
+    evaluation = plan.evaluated.vertices[vertex.id]
+    delayed = plan.delayed.get(vertex.id)
+
+    # 0. Some vertices are evaluated, but never changed.
+    untouchable = why_untouchable(vertex, plan)
+    if untouchable is not None:
+        return Sized(Sizing(current=current, parallelism=current, limits=(untouchable,)), delayed)
+    # 1. Without a rate there is nothing to compare with.
+    capacity = needed_capacity(
+        evaluation.target_rate,
+        evaluation.catch_up_rate,
+        policy.utilization_target,
+        policy,
+        plan.facts.restart_s,
+    )
+    if evaluation.tpr is None or capacity is None:
+        return Sized(Sizing(current=current, parallelism=current), delayed)
+    # 2. How many times the present throughput is needed.
+    factor = quotient(capacity, evaluation.tpr)
+    if policy.observed_scalability:
+        factor /= scalability(plan.facts.scalings.get(vertex.id, ()), policy)
+    # 3. and 4. As many times the subtasks, within the factors and the bounds.
+    wish = wanted(factor, current, policy)
+    bounded = within_bounds(wish, vertex, policy)
+    # 5. Where partitions or key groups spread evenly.
+    aligned, events = aligned_to_data(bounded, vertex, policy)
+    sizing = Sizing(
+        current=current,
+        parallelism=aligned.parallelism,
+        factor=known(factor),
+        wanted=wish.parallelism,
+        limits=aligned.limits,
+    )
+    # 6. Nothing to do is also a reason to forget what was to be done.
+    if aligned.parallelism == current:
+        return Sized(sizing, None, events)
+    # 7. What the change would bring, and whether it is worth a restart by itself.
+    sizing = replace(
+        sizing,
+        expected_rate=expected_rate(evaluation.tpr, current, aligned.parallelism),
+        outside_bounds=is_outside_bounds(evaluation),
+    )
+    # 8. and 9. Growing must have helped the last time; shrinking must be safe, and wait.
+    if aligned.parallelism > current:
+        return grown(vertex, plan, sizing, events)
+    return shrunk(vertex, plan, sizing, events)
+
+
+def why_untouchable(vertex: Vertex, plan: Plan) -> Limit | None:
+    """Return what takes a vertex out of scaling altogether: the user, its end, or an unknown busy time just now."""
+    if vertex.id in plan.facts.policy.excluded_vertices:
+        return Limit.EXCLUDED
+    if vertex.finished:
+        return Limit.FINISHED
+    newest = plan.facts.window.samples[-1].vertices.get(vertex.id)
+    if newest is None or newest.load is None or not math.isfinite(newest.load):
+        return Limit.NO_BUSY_TIME
+    return None
+
+
+def wanted(factor: float, current: int, policy: Policy) -> Wish:
+    """Return ``ceil(factor * current)`` with the factor cut to what one decision may change.
+
+    ``1 - scale-down.max-factor <= factor <= 1 + scale-up.max-factor``. A factor that is not a number (no rate needed,
+    none processed) asks for nothing.
+    """
+    if math.isnan(factor):
+        return Wish(0)
+    clamped = max(1.0 - policy.scale_down_max_factor, min(1.0 + policy.scale_up_max_factor, factor))
+    subtasks = clamped * current
+    return Wish(
+        LARGEST_INT if subtasks >= LARGEST_INT else math.ceil(subtasks),
+        () if clamped == factor else (Limit.MAX_FACTOR,),
+    )
+
+
+def parallelism_bounds(vertex: Vertex, policy: Policy) -> tuple[int, int]:
+    """Return the least and the most subtasks a vertex may get; one that is outside already is not forced inside.
+
+    Beyond the reference, never less than one, whatever the options say.
+    """
+    least = max(policy.min_parallelism, 1) if policy.extras else policy.min_parallelism
+    return (
+        min(vertex.parallelism, least),
+        min(vertex.max_parallelism, max(vertex.parallelism, policy.max_parallelism)),
+    )
+
+
+def within_bounds(wish: Wish, vertex: Vertex, policy: Policy) -> Wish:
+    """Return the wish raised to the lower and then cut to the upper bound."""
+    lower, upper = parallelism_bounds(vertex, policy)
+    raised = wish.moved(max(wish.parallelism, lower), Limit.MIN_PARALLELISM)
+    return raised.moved(min(raised.parallelism, upper), Limit.MAX_PARALLELISM)
+
+
+def aligned_to_data(wish: Wish, vertex: Vertex, policy: Policy) -> tuple[Wish, tuple[Event, ...]]:
+    """Return a wish for a change moved to where the vertex's data spreads evenly, if anything is known to spread."""
+    if wish.parallelism == vertex.parallelism or not is_alignable(vertex):
+        return wish, ()
+    aligned = align(vertex, wish.parallelism, policy.alignment, *parallelism_bounds(vertex, policy))
+    events = (Event(kind=EventKind.SCALING_LIMITED, vertex=vertex.id),) if aligned.limited else ()
+    return wish.moved(aligned.parallelism, Limit.ALIGNMENT), events
+
+
+def expected_rate(tpr: float, current: int, parallelism: int) -> float | None:
+    """Return the true processing rate after a change, in records per second, if it is linear: ``tpr / now * then``."""
+    rate = known(quotient(tpr, current) * parallelism)
+    return None if rate is None else rounded(rate)
+
+
+def is_outside_bounds(evaluation: Evaluation) -> bool:
+    """Is a vertex too slow for its load, or too fast: ``tpr`` below the one threshold or above the other?"""
+    tpr, upper, lower = evaluation.tpr, evaluation.scale_up_threshold, evaluation.scale_down_threshold
+    if tpr is None:
+        return False
+    return (upper is not None and tpr < upper) or (lower is not None and tpr > lower)
+
+
+def grown(vertex: Vertex, plan: Plan, sizing: Sizing, events: tuple[Event, ...]) -> Sized:
+    """Return a scale-up, unless the last one did not help and the user wants no more of it.
+
+    A vertex that must grow has nothing to shrink for: its held-back scale-down is forgotten.
+    """
+    policy = plan.facts.policy
+    scalings = plan.facts.scalings.get(vertex.id, ())
+    tpr = plan.evaluated.vertices[vertex.id].tpr
+    if not scalings or not was_ineffective(
+        scalings[-1], vertex.parallelism, tpr, policy.effectiveness_threshold
+    ):
+        return Sized(sizing, None, events)
+    told = (*events, Event(kind=EventKind.INEFFECTIVE_SCALING, vertex=vertex.id))
+    return Sized(_kept(sizing, Limit.INEFFECTIVE) if policy.effectiveness_detection else sizing, None, told)
+
+
+def shrunk(vertex: Vertex, plan: Plan, sizing: Sizing, events: tuple[Event, ...]) -> Sized:
+    """Return a scale-down, held back for the interval, and then only to the most asked for during it."""
+    policy, now = plan.facts.policy, plan.facts.now
+    delayed = plan.delayed.get(vertex.id)
+    protection = plan.protected.get(vertex.id)
+    if protection is not None:
+        return Sized(_kept(sizing, protection), delayed, events)
+    if policy.scale_down_interval <= 0:
+        return Sized(sizing, delayed, events)
+    request = DelayedRequest(at=now, parallelism=sizing.parallelism, outside_bounds=sizing.outside_bounds)
+    delayed, followed = due(remembered(delayed, request, vertex.parallelism, policy), request, policy)
+    if followed is None:
+        return Sized(_kept(sizing, Limit.DELAYED), delayed, events)
+    if followed != request:
+        sizing = replace(
+            sizing,
+            parallelism=followed.parallelism,
+            outside_bounds=followed.outside_bounds,
+            limits=(*sizing.limits, Limit.DELAYED),
+        )
+    return Sized(sizing, delayed, events)
+
+
+def _kept(sizing: Sizing, limit: Limit) -> Sizing:
+    return replace(sizing, parallelism=sizing.current, limits=(*sizing.limits, limit))
