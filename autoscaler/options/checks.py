@@ -120,9 +120,7 @@ def _about_other(setting: Setting, profile: str) -> Iterator[Problem]:
         hint = f"; did you mean {similar}?" if similar else ""
         yield _problem(Severity.WARNING, setting, f"{setting.spelling} is not an option{hint}")
     elif setting.spelling.startswith(_STANDALONE_PREFIX):
-        message = (
-            f"{setting.spelling} belongs to the standalone autoscaler of Apache Flink and has no effect here"
-        )
+        message = f"{setting.spelling} belongs to Apache Flink's standalone autoscaler; it has no effect"
         yield _problem(Severity.INFO, setting, message)
     elif _resembles_prefix(setting.spelling):
         message = f"{setting.spelling} is not read: the keys of options begin with {PREFIX}"
@@ -176,8 +174,8 @@ def _window_holds_two_samples(wanted: Policy) -> str | None:
     if wanted.decision_interval <= wanted.metrics_window:
         return None
     return (
-        f"decision.interval is {format_duration(wanted.decision_interval)}, longer than metrics.window, which is "
-        f"{format_duration(wanted.metrics_window)}: there is never more than one sample to decide on"
+        f"decision.interval is {format_duration(wanted.decision_interval)}, longer than metrics.window, "
+        f"which is {format_duration(wanted.metrics_window)}: there is never more than one sample to decide on"
     )
 
 

@@ -29,7 +29,7 @@ class ConfigFile:
 
 
 def parse_flink_conf(text: str, source: str) -> ConfigFile:
-    """Read a legacy ``flink-conf.yaml``: one ``key: value`` per line, cut at the first ``#``, nothing unquoted.
+    """Read a legacy ``flink-conf.yaml``: ``key: value`` lines, cut at the first ``#``, quotes kept.
 
     A line Flink would skip, and a value it would cut short, is a problem.
     """
@@ -57,7 +57,7 @@ def parse_flink_conf(text: str, source: str) -> ConfigFile:
 
 
 def parse_config_yaml(text: str, source: str) -> ConfigFile:
-    """Read a standard ``config.yaml``: YAML 1.2, nested or flat, every value as the text Flink holds for it."""
+    """Read a standard ``config.yaml``: YAML 1.2, nested or flat, values as the text Flink holds for them."""
     try:
         root = compose(text)
     except yaml.MarkedYAMLError as error:

@@ -96,7 +96,7 @@ class Key:
         """Read a value and hold it against the bounds; raises GrammarError with what was expected."""
         value = self.type.read(text)
         if isinstance(value, int | float) and not self._within_bounds(value):
-            raise grammar.GrammarError(self.bounds or "a number")
+            raise grammar.GrammarError(f"a value {self.bounds}" if self.bounds else "a number")
         return value
 
     def _within_bounds(self, number: float) -> bool:
@@ -109,16 +109,13 @@ class Key:
 
     @property
     def bounds(self) -> str:
-        """The bounds as a phrase, empty if there are none."""
-        match self.low, self.high:
-            case None, None:
-                return ""
-            case low, None:
-                return f"a number of at least {low:g}"
-            case None, high:
-                return f"a number of at most {high:g}"
-            case low, high:
-                return f"a number from {low:g} to {high:g}"
+        """The bounds as a phrase, empty if there are none; no key is bounded from above alone."""
+        if self.low is None:
+            return ""
+        unit = f" {self.type.unit}" if self.type.unit else ""
+        if self.high is None:
+            return f"at least {self.low:g}{unit}"
+        return f"from {self.low:g} to {self.high:g}{unit}"
 
 
 def _both(old: str) -> Mapping[str, tuple[str, ...]]:

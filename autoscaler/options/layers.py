@@ -51,7 +51,7 @@ class Resolved:
     settings: Mapping[str, Setting]
 
     def chosen(self, name: str) -> Setting | None:
-        """Return what somebody set for an option, by its name without prefix; a profile's default is nobody's."""
+        """Return what somebody set for an option, by its name without prefix; ``None`` for a default."""
         setting = self.settings.get(PREFIX + name)
         return None if setting is None or setting.layer == _profile_name(self.profile) else setting
 

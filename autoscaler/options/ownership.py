@@ -49,8 +49,8 @@ def _settled(handed_to_us: bool | None, *, enabled: bool, on_emr: bool) -> Owner
     match handed_to_us, enabled, on_emr:
         case True, True, True:
             return _ours(
-                "WARNING: EMR's own scaler works on this job too, as job.autoscaler.enabled is true: two scalers "
-                "will undo each other's work. Submit the job with job.autoscaler.enabled: false."
+                "WARNING: EMR's own scaler works on this job too, as job.autoscaler.enabled is true: two "
+                "scalers undo each other's work. Submit the job with job.autoscaler.enabled: false."
             )
         case True, _, _:
             return _ours("")
@@ -63,8 +63,9 @@ def _settled(handed_to_us: bool | None, *, enabled: bool, on_emr: bool) -> Owner
         case None, True, True:
             return _not_ours(
                 Reason.EMR_SCALES,
-                "EMR's own scaler works on this job, as job.autoscaler.enabled is true; it is only observed. To hand it "
-                "over, submit it with job.autoscaler.yarn.enabled: true and job.autoscaler.enabled: false.",
+                "EMR's own scaler works on this job, as job.autoscaler.enabled is true; it is only "
+                "observed. To hand it over, submit it with job.autoscaler.yarn.enabled: true and "
+                "job.autoscaler.enabled: false.",
             )
     return _ours("")
 
