@@ -254,9 +254,13 @@ class Store:
                 deleted += count
         # Free pages are used again before the file grows, so they are given back only where the file as a
         # whole is too large; to shrink it every time would only be to grow it again.
-        while (size := self._size()).file > limit and size.file > size.used:
+        size = self._size()
+        while size.file > limit and size.file > size.used:
             with self._transaction() as connection:
                 give_back_pages(connection)
+            before, size = size, self._size()
+            if size.file >= before.file:
+                break
         return Retained(for_space=deleted)
 
     def _size(self) -> Size:
