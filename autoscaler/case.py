@@ -1,7 +1,7 @@
 """Decision cases: one JSON document that holds everything one decision depends on, and the answer to it.
 
-Absent values may be left out or ``null``; a number may also be written ``"Infinity"`` or ``"-Infinity"``. All times
-are epoch milliseconds UTC. docs/ALGORITHM.md shows a whole case.
+Absent values may be left out or ``null``; a number may also be written ``"Infinity"`` or ``"-Infinity"``.
+All times are epoch milliseconds UTC. docs/ALGORITHM.md shows a whole case.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Case(NamedTuple):
 
 
 def decide_case(document: str | Document, extras: bool | None = None) -> dict[str, Any]:
-    """Return the answer to one case; one that cannot be read is answered by its name and what is wrong with it."""
+    """Return the answer to one case; for one that cannot be read its name and what is wrong."""
     name = None
     try:
         case = json.loads(document) if isinstance(document, str) else document
@@ -227,7 +227,7 @@ def answer(decision: Decision, name: str | None) -> dict[str, Any]:
 
 
 def write_case(case: Case, profile: str, config: Mapping[str, str]) -> dict[str, Any]:
-    """Return the document ``read_case`` reads back; the policy is written as the configuration it comes from."""
+    """Return the document ``read_case`` reads back, with the configuration the policy comes from."""
     window, history = case.window, case.history
     return {
         "name": case.name,
@@ -298,9 +298,7 @@ def _vertex_document(vertex: Vertex) -> dict[str, Any]:
 def _sample_document(sample: Sample) -> dict[str, Any]:
     return {
         "at": sample.at,
-        "vertices": {
-            vertex_id: _present(values, _VERTEX_VALUES) for vertex_id, values in sample.vertices.items()
-        },
+        "vertices": {vertex_id: _present(values, _VERTEX_VALUES) for vertex_id, values in sample.vertices.items()},
         "job": _present(sample, ("gc_pressure", "heap_usage", "slots_used")),
         "doubts": list(sample.doubts),
     }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Compare our decisions with expected ones: ``parity.py CASES``, a .jsonl file of case and expected, gzip or not.
+"""Compare our decisions with expected ones: ``parity.py CASES``, .jsonl of case and expected.
 
-Prints what differs, grouped by field, with the first case of each; exit status 1 if anything does. The extras are
-off: what goes beyond the reference cannot be compared with it.
+Prints what differs, grouped by field, with the first case of each; exit status 1 if anything does. The
+extras are off: what goes beyond the reference cannot be compared with it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,11 @@ EXACT = ("reason", "rescale", "parallelism", "delayed_scale_down")
 
 def lines(path: Path) -> Iterator[str]:
     """Yield the lines of a file, gzip or not."""
-    with (
-        gzip.open(path, "rt", encoding="utf-8")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8") as file
-    ):
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
         yield from (line for line in file if line.strip())
 
 
-def differences(
-    expected: Mapping[str, Any], actual: Mapping[str, Any]
-) -> Iterator[tuple[str, object, object]]:
+def differences(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> Iterator[tuple[str, object, object]]:
     """Yield each field in which an answer is not the expected one, with both values."""
     for field in EXACT:
         if expected.get(field) != actual.get(field):

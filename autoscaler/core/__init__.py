@@ -1,7 +1,7 @@
 """The deciding part: pure functions over the values of ``autoscaler.model``.
 
-Read one vertex's way in this order: ``window`` (which samples count), ``estimators``, ``evaluate`` (what it does and
-should do), ``sizing`` (its parallelism), ``gates`` (whether the job is rescaled), ``decide``.
+Read one vertex's way in this order: ``window`` (which samples count), ``estimators``, ``evaluate`` (what it
+does and should do), ``sizing`` (its parallelism), ``gates`` (whether the job is rescaled), ``decide``.
 """
 
 from __future__ import annotations

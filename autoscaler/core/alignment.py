@@ -1,7 +1,7 @@
 """Moving a parallelism to where key groups or partitions spread evenly (docs/ALGORITHM.md, 8).
 
-A keyed vertex has ``max parallelism`` key groups, a source has its partitions. N of them on p subtasks give the busiest
-subtask ceil(N / p): between two values of p with the same share the smaller one is as fast.
+A keyed vertex has ``max parallelism`` key groups, a source has its partitions. N of them on p subtasks give
+the busiest subtask ceil(N / p): between two values of p with the same share the smaller one is as fast.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from autoscaler.core.errors import Undecidable
+from autoscaler.core.errors import UndecidableError
 from autoscaler.core.graph import has_hash_input
 from autoscaler.model import Alignment, Vertex
 
@@ -28,15 +28,15 @@ def is_alignable(vertex: Vertex) -> bool:
 
 
 def align(vertex: Vertex, wanted: int, mode: Alignment, lower: int, upper: int) -> Aligned:
-    """Return the parallelism near ``wanted`` at which partitions or key groups spread evenly, as ``mode`` has it.
+    """Return the parallelism near ``wanted`` at which partitions or key groups spread as ``mode`` has it.
 
-    Candidates run upwards from ``wanted``, to ``upper`` when growing, to the current parallelism when shrinking, never
-    past the number of things to spread.
+    Candidates run upwards from ``wanted``, to ``upper`` when growing, to the current parallelism when
+    shrinking, never past the number of things to spread.
     """
     if mode is Alignment.OFF:
         return Aligned(wanted)
     if wanted < 1:
-        raise Undecidable(
+        raise UndecidableError(
             f"nothing can be spread over a parallelism of {wanted}, which vertex.min-parallelism allows"
         )
     spread = vertex.source_partitions or vertex.max_parallelism
@@ -53,7 +53,7 @@ def align(vertex: Vertex, wanted: int, mode: Alignment, lower: int, upper: int) 
 
 
 def _acceptance(mode: Alignment, spread: int, wanted: int) -> Callable[[int], bool]:
-    """Return what a candidate must satisfy: an even spread, or, in the milder modes, a smaller least share."""
+    """Return what a candidate must satisfy: an even spread or, in milder modes, a smaller least share."""
     if mode in (Alignment.EVENLY_SPREAD, Alignment.LEGACY_EVENLY_SPREAD):
         return lambda candidate: spread % candidate == 0
     share = spread // wanted
@@ -61,7 +61,7 @@ def _acceptance(mode: Alignment, spread: int, wanted: int) -> Callable[[int], bo
 
 
 def _fallen_back(current: int, wanted: int, spread: int, lower: int) -> Aligned:
-    """Return the older modes' second choice: the smallest parallelism with the same least share as ``wanted``.
+    """Return the older modes' second choice: the smallest parallelism with the least share of ``wanted``.
 
     If that turns growing into not growing, or shrinking into not shrinking, the current parallelism stays.
     """

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
-from autoscaler.core.errors import Undecidable
+from autoscaler.core.errors import UndecidableError
 from autoscaler.core.facts import Facts, Plan
 from autoscaler.core.gates import STEPS
 from autoscaler.core.history import completed_restarts, restart_time_s, trimmed_scalings
@@ -25,12 +24,15 @@ from autoscaler.model import (
     Window,
 )
 
+# Where the model's wish is told, whether or not it is granted.
+_ADVISED = (Reason.SCALE, Reason.SCALING_DISABLED, Reason.EXCLUDED_PERIOD, Reason.QUOTA)
+
 
 def decide(window: Window, history: History, policy: Policy, cluster: Cluster, now: Millis) -> Decision:
     """Return what to do with a job, why, and every number it rests on.
 
-    The vertices of ``window.topology`` come in topological order. What numbers make of a decision that cannot be
-    made is an answer too: reason ERROR, with nothing changed.
+    The vertices of ``window.topology`` come in topological order. What numbers make of a decision that
+    cannot be made is an answer too: reason ERROR, with nothing changed.
     """
     facts = gathered(window, history, policy, cluster, now)
     present = {vertex.id for vertex in window.topology.vertices}
@@ -41,7 +43,7 @@ def decide(window: Window, history: History, policy: Policy, cluster: Cluster, n
             plan = step(plan)
             if plan.reason is not None:
                 break
-    except Undecidable as error:
+    except UndecidableError as error:
         return decision(failed(plan, delayed), str(error))
     return decision(plan)
 
@@ -52,7 +54,7 @@ def gathered(window: Window, history: History, policy: Policy, cluster: Cluster,
     scalings = trimmed_scalings(history, window.topology, policy, now)
     restarts = completed_restarts(history.restarts, scalings, window, policy, now)
     return Facts(
-        window=replace(window, samples=metrics.samples),
+        window=Window(topology=window.topology, running_since=window.running_since, samples=metrics.samples),
         metrics=metrics,
         policy=policy,
         cluster=cluster,
@@ -65,7 +67,7 @@ def gathered(window: Window, history: History, policy: Policy, cluster: Cluster,
 
 
 def failed(plan: Plan, delayed: Mapping[VertexId, DelayedScaleDown]) -> Plan:
-    """Return a plan that changes nothing and tells of nothing but its failure; what was evaluated stays visible."""
+    """Return a plan that changes nothing and tells only of its failure; what was evaluated stays."""
     return Plan(
         facts=plan.facts,
         delayed=delayed,
@@ -81,13 +83,14 @@ def decision(plan: Plan, error: str | None = None) -> Decision:
     current = {vertex.id: vertex.parallelism for vertex in facts.window.topology.vertices}
     rescale = plan.reason is Reason.SCALE
     parallelism = current | _parallelisms(plan.sizings) if rescale else current
+    advised = current | _parallelisms(plan.wished or plan.sizings) if plan.reason in _ADVISED else current
     samples = facts.metrics.samples
     return Decision(
         at=facts.now,
         reason=plan.reason or Reason.ERROR,
         rescale=rescale,
         parallelism=parallelism,
-        advised=parallelism if plan.wished is None else current | _parallelisms(plan.wished),
+        advised=advised,
         evaluations=plan.evaluated.vertices,
         sizings=plan.sizings,
         gc_pressure=plan.evaluated.gc_pressure,

@@ -1,4 +1,4 @@
-"""Scale-downs that are held back, so that a vertex shrinks once and to what it needed at its busiest (6.9)."""
+"""Scale-downs that are held back, so that a vertex shrinks once, and not too far (docs/ALGORITHM.md, 6)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ def remembered(
 ) -> DelayedScaleDown:
     """Return the held-back requests with a new one, which takes the place of all that asked for no more.
 
-    Beyond the reference, a request above the current parallelism is forgotten: it is from before somebody shrank the
-    vertex by other means, and waiting starts anew.
+    Beyond the reference, a request above the current parallelism is forgotten: it is from before somebody
+    shrank the vertex by other means, and waiting starts anew.
     """
     first, earlier = (request.at, ()) if delayed is None else (delayed.first, delayed.requests)
     if policy.extras and any(each.parallelism > current for each in earlier):
@@ -26,8 +26,8 @@ def due(
 ) -> tuple[DelayedScaleDown, DelayedRequest | None]:
     """Return the requests that still count and the one to follow: the highest of the interval, if it is over.
 
-    Worked, with an interval of 1 h: asked for 4 at 9:00, 6 at 9:30, 3 at 10:00. The 6 replaced the 4, waiting began
-    at 9:00; at 10:00 it is over, and the vertex goes to 6.
+    Worked, with an interval of 1 h: asked for 4 at 9:00, 6 at 9:30, 3 at 10:00. The 6 replaced the 4,
+    waiting began at 9:00; at 10:00 it is over, and the vertex goes to 6.
     """
     oldest = request.at - policy.scale_down_interval
     if oldest < delayed.first:

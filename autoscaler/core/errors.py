@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class Undecidable(Exception):
-    """No decision can be made from these numbers; the text tells a person why. ``decide`` turns it into ERROR."""
+class UndecidableError(Exception):
+    """No decision can be made from these numbers; the text says why. ``decide`` turns it into ERROR."""

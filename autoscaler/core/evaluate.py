@@ -1,7 +1,8 @@
 """From the samples of a window to what each vertex does, should do and could do (docs/ALGORITHM.md, 5).
 
-Every number of an ``Evaluation`` is rounded the moment it is known, and only the rounded number is used from there
-on, downstream too: what is reported is what was computed with. Rates and averages of samples are not rounded.
+Every number of an ``Evaluation`` is rounded the moment it is known, and only the rounded number is used
+from there on, downstream too: what is reported is what was computed with. Rates and averages of samples are
+not rounded.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from autoscaler.core.errors import Undecidable
+from autoscaler.core.errors import UndecidableError
 from autoscaler.core.estimators import average, rate
 from autoscaler.core.graph import inputs_of, outputs_by_vertex
 from autoscaler.core.rounding import known, quotient, rounded, whole
@@ -31,7 +32,7 @@ _NOTHING = VertexSample()
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One vertex's samples, oldest first, and the two rates its neighbours ask for too, in records per second."""
+    """One vertex's samples, oldest first, and the rates its neighbours ask for too, in records per s."""
 
     vertex: Vertex
     times: Sequence[Millis]
@@ -49,7 +50,7 @@ class Thresholds:
 
 
 def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId, Evaluation]:
-    """Return every vertex evaluated over the window; ``restart_s`` is the time a rescale is expected to take."""
+    """Return every vertex evaluated; ``restart_s`` is how long a rescale is expected to take."""
     vertices = window.topology.vertices
     times = [sample.at for sample in window.samples]
     measured = {vertex.id: measure(vertex, times, window.samples) for vertex in vertices}
@@ -62,8 +63,7 @@ def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId
             target_rate, catch_up_rate = source_demand(own, policy)
         else:
             shares = [
-                (evaluations[each], edge_ratio(measured[each], own, measured, outputs))
-                for each in inputs_of(vertex)
+                (evaluations[each], edge_ratio(measured[each], own, measured, outputs)) for each in inputs_of(vertex)
             ]
             target_rate = weighted_sum((each.target_rate, share) for each, share in shares)
             catch_up_rate = weighted_sum((each.catch_up_rate, share) for each, share in shares)
@@ -73,12 +73,8 @@ def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId
             target_rate=target_rate,
             catch_up_rate=catch_up_rate,
             load=_rounded(None if busy_ms_per_s is None else busy_ms_per_s / 1000.0),
-            scale_up_threshold=_rounded(
-                needed_capacity(target_rate, catch_up_rate, thresholds.upper, policy)
-            ),
-            scale_down_threshold=_rounded(
-                needed_capacity(target_rate, catch_up_rate, thresholds.lower, policy, restart_s)
-            ),
+            scale_up_threshold=needed_capacity(target_rate, catch_up_rate, thresholds.upper, policy),
+            scale_down_threshold=needed_capacity(target_rate, catch_up_rate, thresholds.lower, policy, restart_s),
             lag=own.samples[-1].lag if vertex.is_source else None,
         )
     return evaluations
@@ -100,7 +96,7 @@ def measure(vertex: Vertex, times: Sequence[Millis], samples: Sequence[Sample]) 
 
 
 def is_behind(source: Measured, policy: Policy) -> bool:
-    """Is this a source with a backlog: ``lag / records_in per s`` above the threshold in whole seconds, strictly?
+    """Is this a source with a backlog: ``lag / records_in per s`` above the threshold in whole seconds?
 
     A lag that nobody reads (rate 0) is a backlog however small; no lag at rate 0 and an unknown rate are not.
     """
@@ -113,22 +109,21 @@ def is_behind(source: Measured, policy: Policy) -> bool:
 def source_demand(source: Measured, policy: Policy) -> tuple[float | None, float | None]:
     """Return a source's target rate and catch-up rate, in records per second.
 
-    Target: ``max(0, records_in per s + lag growth per s)``, what arrives at the source whether it is read or not.
-    Catch-up: ``lag / catch-up duration in whole seconds``, 0 if that is switched off. A lag unknown now counts as 0.
+    Target: ``max(0, records_in per s + lag growth per s)``, what arrives at the source whether it is read
+    or not. Catch-up: ``lag / catch-up duration in whole seconds``, 0 if that is switched off. A lag unknown
+    now counts as 0.
     """
     lag_growth = rate(source.times, [sample.lag for sample in source.samples])
-    arriving = (
-        None if source.records_in is None or lag_growth is None else known(source.records_in + lag_growth)
-    )
+    arriving = None if source.records_in is None or lag_growth is None else known(source.records_in + lag_growth)
     if arriving is None:
-        raise Undecidable(f"no rate of records or lag is known for the source {source.vertex.name}")
+        raise UndecidableError(f"no rate of records or lag is known for the source {source.vertex.name}")
     duration_s = policy.catch_up_duration // 1000
     lag = source.samples[-1].lag or 0.0
     return rounded(max(0.0, arriving)), rounded(lag / duration_s if duration_s else 0.0)
 
 
 def weighted_sum(terms: Iterable[tuple[float | None, float]]) -> float | None:
-    """Return the rounded sum of demand times share over the inputs, absent if one demand is: demand flows along."""
+    """Return the rounded sum of demand times share over the inputs, absent if one demand is."""
     total = 0.0
     for demand, share in terms:
         if demand is None:
@@ -143,7 +138,7 @@ def edge_ratio(
     measured: Mapping[VertexId, Measured],
     outputs: Mapping[VertexId, Sequence[VertexId]],
 ) -> float:
-    """Return how many records travel an edge for each record its source vertex reads; 0 if either rate is not > 0."""
+    """Return the records on an edge for each record its source reads; 0 if either rate is not > 0."""
     flowing = edge_rate(source, target, measured, outputs)
     if flowing is None or source.records_in is None or flowing <= 0.0 or source.records_in <= 0.0:
         return 0.0
@@ -158,8 +153,8 @@ def edge_rate(
 ) -> float | None:
     """Return the records per second on one edge, which Flink does not measure, from what its ends report.
 
-    1. An only input sends all its target reads. 2. Where each other input feeds nothing else, what those send is
-    taken off what the target reads. 3. Otherwise the edge carries all its source sends.
+    1. An only input sends all its target reads. 2. Where each other input feeds nothing else, what those
+    send is taken off what the target reads. 3. Otherwise the edge carries all its source sends.
     """
     others = [each for each in inputs_of(target.vertex) if each != source.vertex.id]
     if not others:
@@ -179,7 +174,7 @@ def edge_rate(
 
 
 def busy_time(own: Measured, aggregator: BusyTimeAggregator) -> float | None:
-    """Return how many milliseconds of each second a subtask works: from the counter for AVG, else the mean gauge."""
+    """Return the milliseconds of each second a subtask works: by counter for AVG, else the mean gauge."""
     if aggregator is BusyTimeAggregator.AVG:
         all_subtasks = rate(own.times, [sample.accumulated_busy_ms for sample in own.samples])
         return None if all_subtasks is None else known(quotient(all_subtasks, own.vertex.parallelism))
@@ -190,8 +185,8 @@ def busy_time(own: Measured, aggregator: BusyTimeAggregator) -> float | None:
 def true_processing_rate(own: Measured, busy_ms_per_s: float | None, policy: Policy) -> float | None:
     """Return what the vertex would process if it were busy all the time, in records per second.
 
-    The rate per busy time, unless a source was observed at its limit: then that observation replaces a rate by busy
-    time that is unknown, infinite, or above ``observed * (1 + switch threshold)``.
+    The rate per busy time, unless a source was observed at its limit: then that observation replaces a rate
+    by busy time that is unknown, infinite, or above ``observed * (1 + switch threshold)``.
     """
     by_busy_time = busy_true_processing_rate(own, busy_ms_per_s, policy.busy_time_aggregator)
     observed = average([sample.observed_tpr for sample in own.samples], policy.observed_tpr_min_observations)
@@ -199,15 +194,13 @@ def true_processing_rate(own: Measured, busy_ms_per_s: float | None, policy: Pol
         return by_busy_time
     if by_busy_time is None or math.isinf(by_busy_time):
         return observed
-    return (
-        observed if by_busy_time > observed * (1.0 + policy.observed_tpr_switch_threshold) else by_busy_time
-    )
+    return observed if by_busy_time > observed * (1.0 + policy.observed_tpr_switch_threshold) else by_busy_time
 
 
 def busy_true_processing_rate(
     own: Measured, busy_ms_per_s: float | None, aggregator: BusyTimeAggregator
 ) -> float | None:
-    """Return ``records per s / share of time busy``: DS2's true processing rate, as the Apache Flink autoscaler has it.
+    """Return ``records per s / share of time busy``, the true processing rate of DS2 and Apache Flink.
 
     Nothing processed is infinitely fast, whatever the busy time: the vertex may shrink.
     """
@@ -220,7 +213,7 @@ def busy_true_processing_rate(
 
 
 def processed_rate(own: Measured, aggregator: BusyTimeAggregator) -> float | None:
-    """Return the records per second a vertex reads: its counter's rate for AVG, else preferably its mean gauge."""
+    """Return the records per second a vertex reads: by counter for AVG, else preferably its mean gauge."""
     if aggregator is BusyTimeAggregator.AVG:
         return own.records_in
     gauge = average([sample.records_in_per_s for sample in own.samples])
@@ -238,7 +231,7 @@ def upper_utilization(policy: Policy) -> float:
 
 
 def thresholds_for(policy: Policy, *, backlog: bool) -> Thresholds:
-    """Return the utilizations that bound peace; while a backlog is worked off no utilization is too high or low."""
+    """Return the utilizations that bound peace; while a backlog is worked off none is too high or low."""
     if backlog:
         return Thresholds(1.0, 0.0)
     lower = policy.utilization_min
@@ -256,8 +249,11 @@ def needed_capacity(
 ) -> float | None:
     """Return the true processing rate it takes to work at ``utilization``, in whole records per second.
 
-    ``catch_up + target * restart_s / catch_up_duration_s + target / utilization``: the backlog of now, the backlog
-    a restart leaves behind, and what arrives. Utilization is cut to [0, 1]; none at all takes infinitely much.
+    Whole, so that there is nothing left to round to 3 decimals.
+
+    ``catch_up + target * restart_s / catch_up_duration_s + target / utilization``: the backlog of now, the
+    backlog a restart leaves behind, and what arrives. Utilization is cut to [0, 1]; none at all takes
+    infinitely much.
     """
     if target_rate is None or catch_up_rate is None:
         return None

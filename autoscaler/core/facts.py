@@ -28,8 +28,9 @@ from autoscaler.model import (
 class Facts:
     """What is known before anything is computed.
 
-    ``window`` holds the samples that count, ``scalings`` and ``restarts`` the records that count, ``history`` all that
-    is remembered. ``restart_s`` is the time a rescale is expected to take, in whole seconds.
+    ``window`` holds the samples that count, ``scalings`` and ``restarts`` the records that count,
+    ``history`` all that is remembered. ``restart_s`` is the time a rescale is expected to take, in whole
+    seconds.
     """
 
     window: Window
@@ -57,7 +58,7 @@ class Plan:
     """A decision in the making; ``reason`` is unknown until a step ends it.
 
     ``protected`` names the vertices that must not shrink now, ``delayed`` the held-back scale-downs so far,
-    ``wished`` the sizings before a quota cut them.
+    ``wished`` the sizings before a quota cut them, if it did.
     """
 
     facts: Facts

@@ -1,4 +1,4 @@
-"""The steps from a window of samples to a reason to act or not, as one ordered tuple (docs/ALGORITHM.md, 9)."""
+"""The steps from samples to a reason to act or not, as one ordered tuple (docs/ALGORITHM.md, 9)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def memory_must_suffice(plan: Plan) -> Plan:
 
 def vertices_are_sized(plan: Plan) -> Plan:
     """Give every vertex the parallelism the model asks for."""
-    plan = replace(plan, protected=protected_vertices(plan))
+    if plan.facts.policy.extras:
+        plan = replace(plan, protected=protected_vertices(plan))
     sized = {vertex.id: size(vertex, plan) for vertex in plan.facts.window.topology.vertices}
     return replace(
         plan,
@@ -69,9 +70,9 @@ def vertices_are_sized(plan: Plan) -> Plan:
 
 
 def a_change_must_be_outside_bounds(plan: Plan) -> Plan:
-    """A restart has to be worth it: some vertex that changes must be too slow or too fast by more than the bounds."""
+    """A restart has to be worth it: some vertex that changes must be too slow or too fast for its bounds."""
     if _is_worth_a_restart(plan.sizings):
-        return replace(plan, wished=plan.sizings)
+        return plan
     return _ended(plan, Reason.MEMORY_PRESSURE if plan.memory_is_short else Reason.STEADY)
 
 
@@ -91,7 +92,7 @@ def now_must_not_be_excluded(plan: Plan) -> Plan:
 
 
 def quota_must_allow(plan: Plan) -> Plan:
-    """Over quota nothing is scaled. Beyond the reference, growth is cut to the quota and the rest goes ahead."""
+    """Over quota nothing is scaled; beyond the reference, growth is cut to the quota instead."""
     facts = plan.facts
     vertices, policy = facts.window.topology.vertices, facts.policy
     if not policy.extras:
@@ -104,7 +105,7 @@ def quota_must_allow(plan: Plan) -> Plan:
     sizings = cut_to_quota(vertices, plan.sizings, plan.evaluated.vertices, slots)
     if sizings is plan.sizings:
         return plan
-    cut = _told(replace(plan, sizings=sizings), EventKind.RESOURCE_QUOTA_REACHED)
+    cut = _told(replace(plan, sizings=sizings, wished=plan.sizings), EventKind.RESOURCE_QUOTA_REACHED)
     return cut if _is_worth_a_restart(sizings) else replace(cut, reason=Reason.QUOTA)
 
 
@@ -132,9 +133,7 @@ def _is_worth_a_restart(sizings: Mapping[VertexId, Sizing]) -> bool:
 
 
 def _ended(plan: Plan, reason: Reason, kind: EventKind | None = None) -> Plan:
-    return replace(
-        plan, reason=reason, events=plan.events if kind is None else (*plan.events, Event(kind=kind))
-    )
+    return replace(plan, reason=reason, events=plan.events if kind is None else (*plan.events, Event(kind=kind)))
 
 
 def _told(plan: Plan, kind: EventKind) -> Plan:

@@ -34,11 +34,11 @@ def _sorted(vertices: tuple[Vertex, ...]) -> tuple[Vertex, ...]:
 
 def inputs_of(vertex: Vertex) -> tuple[VertexId, ...]:
     """Return the distinct inputs of a vertex, in the order given; a self join names one twice."""
-    return tuple(dict.fromkeys([edge.id for edge in vertex.inputs]))
+    return tuple({edge.id: None for edge in vertex.inputs})
 
 
 def has_hash_input(vertex: Vertex) -> bool:
-    """Is any edge into the vertex partitioned by key? Of two edges from the same input the later one counts."""
+    """Is any edge into the vertex partitioned by key? Of two edges from one input the later counts."""
     return "HASH" in {edge.id: edge.ship_strategy for edge in vertex.inputs}.values()
 
 

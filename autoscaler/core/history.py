@@ -44,10 +44,10 @@ def completed_restarts(
     policy: Policy,
     now: Millis,
 ) -> tuple[Restart, ...]:
-    """Return the restarts that still count, the newest always, and that one measured if it has just come to its end.
+    """Return the restarts that still count, the newest always, and that one measured if it has ended.
 
-    It took ``running_since - at`` whole seconds, if every vertex scaled at that instant now runs at what it was
-    scaled to; otherwise something else restarted the job.
+    It took ``running_since - at`` whole seconds, if every vertex scaled at that instant now runs at what it
+    was scaled to; otherwise something else restarted the job.
     """
     if not restarts:
         return ()
@@ -59,9 +59,7 @@ def completed_restarts(
     return (*older, newest)
 
 
-def _was_achieved(
-    restart: Restart, scalings: Mapping[VertexId, tuple[Scaling, ...]], topology: Topology
-) -> bool:
+def _was_achieved(restart: Restart, scalings: Mapping[VertexId, tuple[Scaling, ...]], topology: Topology) -> bool:
     return all(
         scaling.to_parallelism == vertex.parallelism
         for vertex in topology.vertices
@@ -85,8 +83,8 @@ def restart_time_s(restarts: Sequence[Restart], policy: Policy) -> int:
 def was_ineffective(last: Scaling, current: int, tpr: float | None, threshold: float) -> bool:
     """Did the last scaling grow the vertex to its present parallelism without bringing what it should have?
 
-    Not effective: NOT ``(tpr - last tpr) / (last expected rate - last tpr) >= threshold``. Where a rate is unknown or
-    the quotient is not a number, there is no proof of an effect.
+    Not effective: NOT ``(tpr - last tpr) / (last expected rate - last tpr) >= threshold``. Where a rate is
+    unknown or the quotient is not a number, there is no proof of an effect.
     """
     if last.to_parallelism != current or last.to_parallelism <= last.from_parallelism:
         return False

@@ -23,9 +23,10 @@ def observed_true_processing_rate(
 ) -> float | None:
     """Return what a source really manages, in records per second, seen while it has more than enough to read.
 
-    ``rate_in / (1 - back pressure)`` while ``lag >= threshold * rate_in``: a source that is behind reads as fast as
-    it can, but for the share of time its outputs hold it up. Without lag the average of the ``earlier`` observations
-    stands in. A source that reads nothing counts as infinitely fast, which allows it to shrink.
+    ``rate_in / (1 - back pressure)`` while ``lag >= threshold * rate_in``: a source that is behind reads as
+    fast as it can, but for the share of time its outputs hold it up. Without lag the average of the
+    ``earlier`` observations stands in. A source that reads nothing counts as infinitely fast, which allows
+    it to shrink.
     """
     if rate_in == 0.0:
         return math.inf
@@ -39,6 +40,4 @@ def observed_true_processing_rate(
 def rounded_sample(sample: VertexSample) -> VertexSample:
     """Return the sample with every value rounded as samples are kept."""
     values = {name: getattr(sample, name) for name in _FIELDS}
-    return VertexSample(
-        **{name: value if value is None else rounded(value) for name, value in values.items()}
-    )
+    return VertexSample(**{name: value if value is None else rounded(value) for name, value in values.items()})

@@ -1,9 +1,10 @@
 """Times at which a job is left alone (docs/ALGORITHM.md, 9).
 
-A period is ``HH:mm[:ss[:SSS]]-HH:mm[:ss[:SSS]]``, a Quartz cron expression, or one of each joined by ``&&``. The cron
-libraries for Python know Unix cron, some with seconds and years added; none reads Quartz's day fields (1 is Sunday,
-``?``, ``L``, ``LW``, ``15W``, ``6#3``), and one that almost does would move a maintenance window by a day. A period is
-only asked whether it holds now, which takes no search for a next time: hence our own reader.
+A period is ``HH:mm[:ss[:SSS]]-HH:mm[:ss[:SSS]]``, a Quartz cron expression, or one of each joined by
+``&&``. The cron libraries for Python know Unix cron, some with seconds and years added; none reads Quartz's
+day fields (1 is Sunday, ``?``, ``L``, ``LW``, ``15W``, ``6#3``), and one that almost does would move a
+maintenance window by a day. A period is only asked whether it holds now, which takes no search for a next
+time: hence our own reader.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from autoscaler.core.errors import Undecidable
+from autoscaler.core.errors import UndecidableError
 from autoscaler.model import Millis
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,9 +46,9 @@ def is_excluded(now: Millis, periods: Sequence[str], time_zone: str) -> bool:
         local = (_EPOCH + timedelta(milliseconds=now)).astimezone(ZoneInfo(time_zone))
         return any(parse(period)(local) for period in periods)
     except (PeriodError, KeyError, OverflowError) as error:
-        raise Undecidable(f"the excluded periods cannot be judged: {error}") from error
+        raise UndecidableError(f"the excluded periods cannot be judged: {error}") from error
     except ValueError as error:
-        raise Undecidable(f"{time_zone!r} is not a time zone: {error}") from error
+        raise UndecidableError(f"{time_zone!r} is not a time zone: {error}") from error
 
 
 @lru_cache(maxsize=1024)
@@ -67,7 +68,7 @@ def parse(period: str) -> Holds:
 
 
 def _daily(text: str) -> Holds | None:
-    """Return a daily period, both ends included to the millisecond; ``None`` if the text has not its shape."""
+    """Return a daily period, both ends included; ``None`` if the text has not its shape."""
     match = _DAILY.fullmatch(text)
     if match is None:
         return None
@@ -94,7 +95,7 @@ def _milliseconds(local: datetime) -> Millis:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a cron expression: its bounds, the names of its values, and whether ranges may wrap around."""
+    """One field of a cron expression: its bounds, its values' names, and whether ranges may wrap."""
 
     name: str
     low: int
@@ -104,9 +105,7 @@ class Field:
 
     def number(self, text: str) -> int:
         """Return the value of a number or a name."""
-        value = (
-            self.names.index(text) + self.low if text in self.names else int(text) if text.isdecimal() else -1
-        )
+        value = self.names.index(text) + self.low if text in self.names else int(text) if text.isdecimal() else -1
         if not self.low <= value <= self.high:
             raise PeriodError(f"{text!r} is no {self.name}")
         return value
@@ -151,7 +150,7 @@ def _values(text: str, field: Field) -> frozenset[int]:
 
 
 def _part(text: str, field: Field) -> Iterable[int]:
-    """Return the values of ``*``, ``a``, ``a-b``, and of these with a step: ``*/s``, ``a/s`` (to the end), ``a-b/s``."""
+    """Return the values of ``*``, ``a``, ``a-b``, and with a step ``*/s``, ``a/s`` (to the end), ``a-b/s``."""
     span, slash, step_text = text.partition("/")
     step = int(step_text) if step_text.isdecimal() else 0
     if slash and not 0 < step <= field.high:
@@ -182,7 +181,7 @@ def _month_days(text: str) -> list[DayRule]:
 
 
 def _month_day(text: str) -> DayRule:
-    """Return a rule for ``L`` (last day), ``L-3`` (third to last), ``15W`` and ``LW`` (nearest weekday), or numbers."""
+    """Return a rule for ``L`` (last day), ``L-3``, ``15W`` and ``LW`` (nearest weekday), or numbers."""
     match = re.fullmatch(r"L(?:-(\d{1,2}))?(W?)", text)
     if match is not None:
         before = int(match[1] or 0)
@@ -204,7 +203,7 @@ def _last_day(day: date) -> int:
 
 
 def _nearest_weekday(day: date, wanted: int) -> int:
-    """Return the day of this month from Monday to Friday nearest to ``wanted``, 0 if the month has no such day."""
+    """Return the Monday to Friday of this month nearest to ``wanted``, 0 if the month has no such day."""
     last = _last_day(day)
     if not 1 <= wanted <= last:
         return 0
@@ -221,7 +220,7 @@ def _week_days(text: str) -> list[DayRule]:
 
 
 def _week_day(text: str) -> DayRule:
-    """Return a rule for ``6L`` (last Friday), ``6#3`` (third Friday), ``L`` (Saturday), or numbers; 1 is Sunday."""
+    """Return a rule for ``6L`` (last Friday), ``6#3`` (third), ``L`` (Saturday), or numbers; 1 is Sunday."""
     if text == "L":
         return lambda day: _weekday(day) == 7
     if text.endswith("L"):

@@ -1,4 +1,4 @@
-"""What keeps a vertex from being shrunk by its own numbers (docs/ALGORITHM.md, 11); all off without the extras."""
+"""What keeps a vertex from being shrunk by its own numbers (docs/ALGORITHM.md, 11); part of the extras."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from autoscaler.core.evaluate import upper_utilization
 from autoscaler.core.facts import Plan
-from autoscaler.core.graph import inputs_of, outputs_by_vertex
+from autoscaler.core.graph import outputs_by_vertex
 from autoscaler.core.history import last_growth
 from autoscaler.model import Limit, Sample, Vertex, VertexId
 
@@ -26,8 +26,6 @@ class Findings:
 
 def protected_vertices(plan: Plan) -> Mapping[VertexId, Limit]:
     """Return the vertices that must not shrink now, each with the first objection to it."""
-    if not plan.facts.policy.extras:
-        return {}
     findings = Findings(plan, doubtful_vertices(plan), vertices_holding_up_inputs(plan))
     return {
         vertex.id: limit
@@ -62,7 +60,7 @@ def holds_up_its_inputs(vertex: Vertex, findings: Findings) -> bool:
 
 
 def has_just_grown(vertex: Vertex, findings: Findings) -> bool:
-    """Was the vertex scaled up less than ``scale-up.grace-period`` ago? Exactly that long ago is long enough."""
+    """Was the vertex scaled up less than the grace period ago? Exactly that long is long enough."""
     facts = findings.plan.facts
     grown_at = last_growth(facts.history.scalings.get(vertex.id, ()))
     return grown_at is not None and facts.now - grown_at < facts.policy.scale_up_grace_period
@@ -80,8 +78,8 @@ OBJECTIONS: tuple[tuple[Limit, Callable[[Vertex, Findings], bool]], ...] = (
 def doubtful_vertices(plan: Plan) -> frozenset[VertexId]:
     """Return the vertices whose numbers may be wrong: all if any sample has doubts.
 
-    A counter that ran backwards casts doubt on its vertex and on all that it feeds, directly or not: their target
-    rates are computed from it.
+    A counter that ran backwards casts doubt on its vertex and on all that it feeds, directly or not: their
+    target rates are computed from it.
     """
     vertices, samples = plan.facts.window.topology.vertices, plan.facts.window.samples
     if any(sample.doubts for sample in samples):
@@ -110,10 +108,10 @@ def ran_backwards(values: Sequence[float | None]) -> bool:
 
 
 def vertices_holding_up_inputs(plan: Plan) -> frozenset[VertexId]:
-    """Return, for each vertex that waits for its outputs half of its time or more, the busiest of those outputs.
+    """Return, for each vertex that waits for its outputs half of its time, the busiest of these.
 
-    Flink says that a vertex waits, not for whom; among its outputs the busiest is the best guess. It need not be busy:
-    it may itself wait for another, and shrinking it would not help either.
+    Flink says that a vertex waits, not for whom; among its outputs the busiest is the best guess. It need
+    not be busy: it may itself wait for another, and shrinking it would not help either.
     """
     window = plan.facts.window
     newest = window.samples[-1].vertices

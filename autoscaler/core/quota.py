@@ -14,7 +14,7 @@ Group = str | None
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Slots one slot sharing group needs before and after a change: as many as its widest vertex has subtasks."""
+    """Slots a slot sharing group needs before and after: as many as its widest vertex has subtasks."""
 
     before: int
     after: int
@@ -30,9 +30,7 @@ def needs_by_group(
         if changed_only and sizing.parallelism == sizing.current:
             continue
         need = needs.get(vertex.slot_sharing_group, Need(0, 0))
-        needs[vertex.slot_sharing_group] = Need(
-            max(need.before, sizing.current), max(need.after, sizing.parallelism)
-        )
+        needs[vertex.slot_sharing_group] = Need(max(need.before, sizing.current), max(need.after, sizing.parallelism))
     return needs
 
 
@@ -41,8 +39,8 @@ def exceeds_quota(
 ) -> bool:
     """Would the changed vertices take more TaskManagers than before, and more than a quota allows?
 
-    TaskManagers are slots divided by slots per TaskManager, rounded down. An unknown CPU or memory counts as 0.
-    Without any slot sharing group known there is nothing to count.
+    TaskManagers are slots divided by slots per TaskManager, rounded down. An unknown CPU or memory counts
+    as 0. Without any slot sharing group known there is nothing to count.
     """
     grouped = [vertex for vertex in vertices if vertex.slot_sharing_group is not None]
     needs = needs_by_group(grouped, sizings, changed_only=True).values()
@@ -73,10 +71,11 @@ def cut_to_quota(
     evaluations: Mapping[VertexId, Evaluation],
     slots: int,
 ) -> Mapping[VertexId, Sizing]:
-    """Return the sizings with growth cut so that all slot sharing groups together need no more than ``slots``.
+    """Return the sizings with growth cut so that all slot sharing groups fit into ``slots``.
 
-    Groups share what is left in proportion to what they wish to grow by; vertices whose group is unknown count as one
-    group, as Flink has it by default. Nothing shrinks for a quota: a job that is over it just does not grow.
+    Groups share what is left in proportion to what they wish to grow by; vertices whose group is unknown
+    count as one group, as Flink has it by default. Nothing shrinks for a quota: a job that is over it just
+    does not grow.
     """
     vertices = tuple(vertices)
     needs = needs_by_group(vertices, sizings, changed_only=False)
@@ -84,10 +83,7 @@ def cut_to_quota(
     room = max(0, slots - sum(min(need.before, need.after) for need in needs.values()))
     if growth <= room:
         return sizings
-    caps = {
-        group: need.before + max(0, need.after - need.before) * room // growth
-        for group, need in needs.items()
-    }
+    caps = {group: need.before + max(0, need.after - need.before) * room // growth for group, need in needs.items()}
     return {
         vertex.id: _cut(sizings[vertex.id], caps[vertex.slot_sharing_group], evaluations[vertex.id].tpr)
         for vertex in vertices

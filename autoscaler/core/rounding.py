@@ -1,7 +1,7 @@
-"""How numbers are cut: to 3 decimals when kept, to whole records per second in capacities (docs/ALGORITHM.md, 1 and 5).
+"""How numbers are cut: to 3 decimals, or to whole records per second (docs/ALGORITHM.md, 1 and 5).
 
-Ordinary floating point raises on x / 0 and has no opinion on ties. Decisions must be reproducible on paper and on
-any machine, so both are settled here, once.
+Ordinary floating point raises on x / 0 and has no opinion on ties. Decisions must be reproducible on paper
+and on any machine, so both are settled here, once.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _HUNDREDTH = Decimal("0.01")
 
 
 def rounded(value: float) -> float:
-    """Return ``value`` to 3 decimals, half away from zero, judged by its shortest decimal form; never rounded to 0.
+    """Return ``value`` to 3 decimals of its shortest decimal form, half away from zero, never to 0.
 
-    ``round`` decides by the exact binary value and differs only where the shortest form ends in a 5 at the fourth
-    decimal: 2.0005 is stored a little below and would become 2.0. Only values that close to a tie take the slow way.
-    Worked: 2.0005 -> 2.001, -2.0005 -> -2.001, 0.0004 -> 0.0004, 0.0006 -> 0.001.
+    ``round`` decides by the exact binary value and differs only where the shortest form ends in a 5 at the
+    fourth decimal: 2.0005 is stored a little below and would become 2.0. Only values that close to a tie
+    take the slow way. Worked: 2.0005 -> 2.001, -2.0005 -> -2.001, 0.0004 -> 0.0004, 0.0006 -> 0.001.
     """
     thousandths = abs(value) * 1000.0
     if abs(thousandths % 1.0 - 0.5) <= thousandths * 2.0**-50:
@@ -36,12 +36,12 @@ def rounded_by_decimal(value: float) -> float:
 
 
 def rounded_up_to_hundredths(value: float) -> float:
-    """Return a finite ``value`` rounded up to 2 decimals of its shortest decimal form: 0.501 -> 0.51, 0.29 -> 0.29."""
+    """Return ``value`` rounded up to 2 decimals of its shortest form: 0.501 -> 0.51, 0.29 -> 0.29."""
     return float(Decimal(repr(value)).quantize(_HUNDREDTH, rounding=ROUND_CEILING))
 
 
 def whole(value: float) -> float:
-    """Return floor(value + 1/2) without an intermediate rounding, within the range of a signed 64-bit integer."""
+    """Return floor(value + 1/2) without an intermediate rounding, as a signed 64-bit integer holds it."""
     if value >= LARGEST_LONG:
         return LARGEST_LONG
     if abs(value) >= _EVERY_DOUBLE_IS_WHOLE:

@@ -77,22 +77,19 @@ def size(vertex: Vertex, plan: Plan) -> Sized:
     bounded = within_bounds(wish, vertex, policy)
     # 5. Where partitions or key groups spread evenly.
     aligned, events = aligned_to_data(bounded, vertex, policy)
+    # 6. and 7. Whether that is a change, what it would bring, and whether it is worth a restart by itself.
+    changes = aligned.parallelism != current
     sizing = Sizing(
         current=current,
         parallelism=aligned.parallelism,
         factor=known(factor),
         wanted=wish.parallelism,
+        expected_rate=expected_rate(evaluation.tpr, current, aligned.parallelism) if changes else None,
+        outside_bounds=changes and is_outside_bounds(evaluation),
         limits=aligned.limits,
     )
-    # 6. Nothing to do is also a reason to forget what was to be done.
-    if aligned.parallelism == current:
+    if not changes:
         return Sized(sizing, None, events)
-    # 7. What the change would bring, and whether it is worth a restart by itself.
-    sizing = replace(
-        sizing,
-        expected_rate=expected_rate(evaluation.tpr, current, aligned.parallelism),
-        outside_bounds=is_outside_bounds(evaluation),
-    )
     # 8. and 9. Growing must have helped the last time; shrinking must be safe, and wait.
     if aligned.parallelism > current:
         return grown(vertex, plan, sizing, events)
@@ -100,7 +97,7 @@ def size(vertex: Vertex, plan: Plan) -> Sized:
 
 
 def why_untouchable(vertex: Vertex, plan: Plan) -> Limit | None:
-    """Return what takes a vertex out of scaling altogether: the user, its end, or an unknown busy time just now."""
+    """Return what takes a vertex out of scaling: the user, its end, or an unknown busy time just now."""
     if vertex.id in plan.facts.policy.excluded_vertices:
         return Limit.EXCLUDED
     if vertex.finished:
@@ -114,8 +111,8 @@ def why_untouchable(vertex: Vertex, plan: Plan) -> Limit | None:
 def wanted(factor: float, current: int, policy: Policy) -> Wish:
     """Return ``ceil(factor * current)`` with the factor cut to what one decision may change.
 
-    ``1 - scale-down.max-factor <= factor <= 1 + scale-up.max-factor``. A factor that is not a number (no rate needed,
-    none processed) asks for nothing.
+    ``1 - scale-down.max-factor <= factor <= 1 + scale-up.max-factor``. A factor that is not a number (no
+    rate needed, none processed) asks for nothing.
     """
     if math.isnan(factor):
         return Wish(0)
@@ -128,7 +125,7 @@ def wanted(factor: float, current: int, policy: Policy) -> Wish:
 
 
 def parallelism_bounds(vertex: Vertex, policy: Policy) -> tuple[int, int]:
-    """Return the least and the most subtasks a vertex may get; one that is outside already is not forced inside.
+    """Return the least and the most subtasks a vertex may get; one outside already is not forced in.
 
     Beyond the reference, never less than one, whatever the options say.
     """
@@ -147,7 +144,7 @@ def within_bounds(wish: Wish, vertex: Vertex, policy: Policy) -> Wish:
 
 
 def aligned_to_data(wish: Wish, vertex: Vertex, policy: Policy) -> tuple[Wish, tuple[Event, ...]]:
-    """Return a wish for a change moved to where the vertex's data spreads evenly, if anything is known to spread."""
+    """Return a wish for a change moved to where the vertex's data spreads evenly, if it spreads at all."""
     if wish.parallelism == vertex.parallelism or not is_alignable(vertex):
         return wish, ()
     aligned = align(vertex, wish.parallelism, policy.alignment, *parallelism_bounds(vertex, policy))
@@ -156,7 +153,7 @@ def aligned_to_data(wish: Wish, vertex: Vertex, policy: Policy) -> tuple[Wish, t
 
 
 def expected_rate(tpr: float, current: int, parallelism: int) -> float | None:
-    """Return the true processing rate after a change, in records per second, if it is linear: ``tpr / now * then``."""
+    """Return the true processing rate after a change, in records per second: ``tpr / current * then``."""
     rate = known(quotient(tpr, current) * parallelism)
     return None if rate is None else rounded(rate)
 
@@ -177,9 +174,7 @@ def grown(vertex: Vertex, plan: Plan, sizing: Sizing, events: tuple[Event, ...])
     policy = plan.facts.policy
     scalings = plan.facts.scalings.get(vertex.id, ())
     tpr = plan.evaluated.vertices[vertex.id].tpr
-    if not scalings or not was_ineffective(
-        scalings[-1], vertex.parallelism, tpr, policy.effectiveness_threshold
-    ):
+    if not scalings or not was_ineffective(scalings[-1], vertex.parallelism, tpr, policy.effectiveness_threshold):
         return Sized(sizing, None, events)
     told = (*events, Event(kind=EventKind.INEFFECTIVE_SCALING, vertex=vertex.id))
     return Sized(_kept(sizing, Limit.INEFFECTIVE) if policy.effectiveness_detection else sizing, None, told)

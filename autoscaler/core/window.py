@@ -9,7 +9,7 @@ from autoscaler.model import Millis, Policy, Sample, Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricWindow:
-    """The samples that count, and when there are enough; ``full_at`` is unknown until one sample is stable."""
+    """The samples that count, and when there are enough; ``full_at`` is unknown until one is stable."""
 
     samples: tuple[Sample, ...]
     full_at: Millis | None
@@ -19,9 +19,9 @@ class MetricWindow:
 def metric_window(window: Window, policy: Policy, now: Millis) -> MetricWindow:
     """Return the samples of the present run of the job, trimmed to the metrics window once that is full.
 
-    It is full when ``now >= first stable sample + metrics window``, where the first stable sample is the first one
-    at or after ``running_since + stabilization interval`` and before now. Until then every sample is kept, those from
-    before stabilization too. Trimming keeps a sample exactly as old as the window.
+    It is full when ``now >= first stable sample + metrics window``, where the first stable sample is the
+    first one at or after ``running_since + stabilization interval`` and before now. Until then every sample
+    is kept, those from before stabilization too. Trimming keeps a sample exactly as old as the window.
     """
     samples = samples_of_this_run(window)
     stable_at = window.running_since + policy.stabilization_interval
