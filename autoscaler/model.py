@@ -24,7 +24,6 @@ def frozen(mapping: Mapping[_K, _V]) -> Mapping[_K, _V]:
     return MappingProxyType(dict(mapping))
 
 
-
 # ------------------------------------------------------------------ what runs
 
 

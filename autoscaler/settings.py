@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from autoscaler.options import parse_duration, parse_memory
@@ -81,9 +89,7 @@ class Settings(BaseSettings):
     """Everything the daemon itself can be told. Every field is also an environment variable, for example
     ``AUTOSCALER_MODE`` or ``AUTOSCALER_STORE__URL``; the environment wins over the file."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="AUTOSCALER_", env_nested_delimiter="__", frozen=True, extra="forbid"
-    )
+    model_config = SettingsConfigDict(env_prefix="AUTOSCALER_", env_nested_delimiter="__", frozen=True, extra="forbid")
 
     cluster: str = "default"
     mode: Literal["act", "advise"] = "act"
@@ -98,6 +104,12 @@ class Settings(BaseSettings):
     http: Http = Http()
     log: Log = Log()
     rules: tuple[Mapping[str, Any], ...] = ()
+    _source: str = PrivateAttr(default="the environment")
+
+    @property
+    def source(self) -> str:
+        """The file the settings were read from, for messages."""
+        return self._source
 
     @classmethod
     def settings_customise_sources(
@@ -138,9 +150,12 @@ def load_settings(path: Path | None = None) -> Settings:
 
 def _validated(content: dict[str, Any], file: Path | None, node: yaml.Node | None) -> Settings:
     try:
-        return Settings(**content)
+        settings = Settings(**content)
     except ValidationError as error:
         raise SettingsError("\n".join(_problem(e, file, node) for e in error.errors())) from error
+    if file is not None:
+        settings._source = str(file)
+    return settings
 
 
 def _problem(error: Any, file: Path | None, node: yaml.Node | None) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoscaler.model import Cluster, Policy, Reason
-from autoscaler.options import Layer, OptionError, Resolved, ownership, parse_memory, policy, resolve
+from autoscaler.options import Layer, OptionError, Resolved, cluster, ownership, policy, resolve
 
 FIRST_WITH_RESOURCE_REQUIREMENTS = (1, 18)
 
@@ -39,10 +39,11 @@ def contract(layers: Sequence[Layer], flink_version: str | None, profile: str) -
     resolved = resolve(layers)
     config = resolved.flat()
     objection = next((found for rule in RULES if (found := rule(config, flink_version)) is not None), None)
-    wanted, detail = Policy(), ""
+    wanted, shape, detail = Policy(), Cluster(), ""
     if objection is None:
         try:
             wanted = policy(config, profile)
+            shape = task_manager_shape(config)
         except OptionError as error:
             objection = (Reason.BAD_CONFIGURATION, resolved.describe(error))
         detail = ownership(config, flink_version).detail
@@ -50,25 +51,19 @@ def contract(layers: Sequence[Layer], flink_version: str | None, profile: str) -
         hold=objection[0] if objection else None,
         detail=objection[1] if objection else detail,
         policy=wanted,
-        cluster=task_manager_shape(config),
+        cluster=shape,
         resolved=resolved,
     )
 
 
 def task_manager_shape(config: Mapping[str, str]) -> Cluster:
-    """What one TaskManager is, as far as the configuration says; Flink's own rule for CPU on YARN."""
-    slots = _integer(config.get("taskmanager.numberOfTaskSlots")) or 1
-    cpu = _number(config.get("taskmanager.cpu.cores"))
-    vcores = _integer(config.get("yarn.containers.vcores")) or 0
-    try:
-        memory = parse_memory(config["taskmanager.memory.process.size"])
-    except (KeyError, ValueError):
-        memory = None
-    return Cluster(
-        task_manager_cpu=cpu or float(vcores if vcores > 0 else slots),
-        task_manager_memory=memory,
-        slots_per_task_manager=slots,
-    )
+    """What one TaskManager is, as far as the configuration says; its CPU by Flink's own rule on YARN.
+
+    Raises OptionError.
+    """
+    shape = cluster(config)
+    cpu = _number(config.get("taskmanager.cpu.cores")) or _number(config.get("yarn.containers.vcores"))
+    return replace(shape, task_manager_cpu=cpu if cpu and cpu > 0 else float(shape.slots_per_task_manager))
 
 
 def _ours(config: Mapping[str, str], flink_version: str | None) -> Objection | None:
@@ -99,7 +94,10 @@ def _adaptive(config: Mapping[str, str], flink_version: str | None) -> Objection
 def _not_reactive(config: Mapping[str, str], flink_version: str | None) -> Objection | None:
     if config.get("scheduler-mode", "").lower() != "reactive":
         return None
-    return Reason.REACTIVE_MODE, "scheduler-mode is reactive: the job takes every slot and accepts no requirements"
+    return (
+        Reason.REACTIVE_MODE,
+        "scheduler-mode is reactive: the job takes every slot and accepts no requirements",
+    )
 
 
 RULES: tuple[Rule, ...] = (  # first to object wins
@@ -108,10 +106,6 @@ RULES: tuple[Rule, ...] = (  # first to object wins
     _adaptive,  # the default scheduler refuses requirements
     _not_reactive,  # so does reactive mode
 )
-
-
-def _integer(value: str | None) -> int | None:
-    return int(value) if value is not None and value.strip().isdigit() else None
 
 
 def _number(value: str | None) -> float | None:

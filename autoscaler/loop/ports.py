@@ -1,8 +1,8 @@
-"""What the loop needs from the world, as three small protocols; ``cluster``, ``store`` and ``service`` fulfil them."""
+"""What the loop needs from the world, as small protocols; ``cluster``, ``store`` and ``service`` fulfil them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -11,13 +11,16 @@ from autoscaler.cluster import (
     Aggregate,
     Application,
     Checkpoints,
-    FlinkConfig,
+    ClusterConfig,
     JobDetails,
     JobOverview,
     PutAnswer,
-    SlotOverview,
-    TaskManagerMemory,
+    TaskManagers,
 )
+from autoscaler.cluster import (
+    Memory as TaskManagerMemory,
+)
+from autoscaler.loop.wire import Wire
 from autoscaler.model import (
     Bounds,
     Decision,
@@ -31,13 +34,19 @@ from autoscaler.model import (
     VertexId,
     Window,
 )
+from autoscaler.telemetry import Counters, Journal
 
 Clock = Callable[[], Millis]
 
 
 class Lane(StrEnum):
-    """Which threads run a step: an application that answers badly moves to SUSPECTS, where it delays only its like."""
+    """Which threads run a step.
 
+    An application that answers badly moves to SUSPECTS, where it delays only its like; DISCOVERY has a thread of its
+    own, so that nothing delays finding out that the ResourceManager is back.
+    """
+
+    DISCOVERY = "discovery"
     WORKERS = "workers"
     SUSPECTS = "suspects"
 
@@ -58,7 +67,7 @@ class Yarn(Protocol):
 class Flink(Protocol):
     """One application's Flink REST API, through the YARN proxy."""
 
-    def cluster_config(self) -> FlinkConfig: ...
+    def cluster_config(self) -> ClusterConfig: ...
     def configuration(self) -> Mapping[str, str]: ...
     def jobs(self) -> tuple[JobOverview, ...]: ...
     def job_parameters(self, job_id: str) -> Mapping[str, str]: ...
@@ -66,22 +75,20 @@ class Flink(Protocol):
     def job(self, job_id: str) -> JobDetails: ...
     def metric_names(self, job_id: str, vertex_id: VertexId) -> tuple[str, ...]: ...
     def metrics(
-        self, job_id: str, vertex_id: VertexId, names: Sequence[str]
+        self, job_id: str, vertex_id: VertexId, names: tuple[str, ...], agg: str
     ) -> Mapping[str, Aggregate] | None: ...
     def checkpoints(self, job_id: str) -> Checkpoints: ...
     def checkpoint_interval_ms(self, job_id: str) -> Millis | None: ...
     def requirements(self, job_id: str) -> Mapping[VertexId, Bounds]: ...
-    def put_requirements(self, job_id: str, bounds: Mapping[VertexId, Bounds]) -> PutAnswer: ...
-    def task_managers(self) -> SlotOverview: ...
+    def put_requirements(self, job_id: str, bounds: Mapping[VertexId, Bounds], timeout_s: float) -> PutAnswer: ...
+    def task_managers(self) -> TaskManagers: ...
     def memory(self) -> TaskManagerMemory: ...
 
 
 class Memory(Protocol):
     """What outlives the process."""
 
-    def append_sample(
-        self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample
-    ) -> None: ...
+    def append_sample(self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample) -> None: ...
     def window(self, key: JobKey, since: Millis) -> Window | None: ...
     def memory(self, key: JobKey) -> History: ...
     def save_memory(self, key: JobKey, history: History) -> None: ...
@@ -93,6 +100,9 @@ class Memory(Protocol):
     def statuses(self) -> tuple[JobStatus, ...]: ...
     def mark_absent(self, key: JobKey, at: Millis) -> None: ...
     def present(self, key: JobKey) -> None: ...
+    def absent(self) -> Mapping[JobKey, Millis]: ...
+    def forget(self, key: JobKey) -> None: ...
+    def retain(self, now: Millis) -> object: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,3 +114,6 @@ class Environment:
     memory: Memory
     scheduler: Scheduler
     clock: Clock
+    journal: Journal
+    counters: Counters
+    wire: Wire

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from autoscaler.model import Decision, Evaluation, JobKey, Millis, Reason, Request, RequestState
+from autoscaler.model import Decision, Evaluation, JobKey, JobStatus, Millis, Request, RequestState, VertexId
 from autoscaler.telemetry import sentences
 
 
@@ -47,18 +47,16 @@ class Journal:
                 return
         self._log.info(event, **facts)
 
-    def changed_mind(
-        self, key: JobKey, application_id: str, reason: Reason, detail: str, parallelism: Mapping[str, int]
-    ) -> None:
+    def changed_mind(self, status: JobStatus, wanted: Mapping[VertexId, int]) -> None:
         """A job's reason or wanted parallelism differs from the last pass."""
         self._log.info(
             "job",
-            application=key.application,
-            job=key.job,
-            application_id=application_id,
-            reason=reason.value,
-            detail=detail,
-            parallelism=dict(parallelism),
+            application=status.key.application,
+            job=status.key.job,
+            application_id=status.application_id,
+            reason=status.reason.value,
+            detail=status.detail,
+            wanted={v.name: wanted[v.id] for v in status.vertices if v.id in wanted},
         )
 
     def evaluation(self, key: JobKey, decision: Decision) -> None:

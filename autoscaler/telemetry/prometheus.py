@@ -76,7 +76,9 @@ VERTEX = [*JOB, "vertex", "vertex_name"]
 
 def _job_metrics(statuses: list[JobStatus]) -> Iterator[Metric]:
     info = GaugeMetricFamily(
-        "autoscaler_job", "1 for each job seen; why it is or is not scaled", labels=[*JOB, "reason", "tracking_url"]
+        "autoscaler_job",
+        "1 for each job seen; why it is or is not scaled",
+        labels=[*JOB, "reason", "tracking_url"],
     )
     seen_at = GaugeMetricFamily("autoscaler_job_seen_timestamp_seconds", "Time of the last pass", labels=JOB)
     managers = GaugeMetricFamily("autoscaler_job_task_managers", "TaskManagers the application holds", labels=JOB)

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from autoscaler.model import Decision, Evaluation, Limit, Millis, Outcome, Reason, Request, Sizing, Topology, VertexId
+from autoscaler.model import (
+    Decision,
+    Evaluation,
+    Limit,
+    Millis,
+    Outcome,
+    Reason,
+    Request,
+    Sizing,
+    Topology,
+    VertexId,
+)
 
 LIMIT_WORDS: Mapping[Limit, str] = {
     Limit.MAX_FACTOR: "held to the largest step allowed",

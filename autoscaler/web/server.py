@@ -16,7 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from autoscaler.web.holder import holder_of
 
 
-class PortBusy(Exception):
+class PortBusy(Exception):  # noqa: N818 - it says what is the case
     """The port is taken; the message names who holds it."""
 
 
@@ -43,7 +43,11 @@ class _Handler(BaseHTTPRequestHandler):
         route = self.server.routes.get(self.path.split("?")[0])
         if route is None:
             known = " ".join(sorted(self.server.routes))
-            status, kind, body = HTTPStatus.NOT_FOUND, "text/plain", f"not found; there is: {known}\n".encode()
+            status, kind, body = (
+                HTTPStatus.NOT_FOUND,
+                "text/plain",
+                f"not found; there is: {known}\n".encode(),
+            )
         else:
             status, kind, body = route()
         self.send_response(status)
@@ -71,7 +75,9 @@ class WebServer:
             self._server = _Server((host, port), _Handler)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise PortBusy(f"cannot listen on {host}:{port}: {error.strerror}; set http.host and http.port") from error
+                raise PortBusy(
+                    f"cannot listen on {host}:{port}: {error.strerror}; set http.host and http.port"
+                ) from error
             raise PortBusy(
                 f"port {port} on {host} is in use by {holder_of(port) or 'another process'}; "
                 "stop it or set http.port (AUTOSCALER_HTTP__PORT)"

@@ -1,0 +1,106 @@
+"""``check-config``: every effective value with its source, then what is wrong with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+from autoscaler.cluster import Application, ClusterError
+from autoscaler.commands.output import print_json, print_table
+from autoscaler.core.periods import PeriodError, parse
+from autoscaler.options import Layer, Problem, Resolved, Severity, check, layer_of, resolve
+from autoscaler.options.grammar import parse_list
+from autoscaler.service import Service
+from autoscaler.settings import Settings
+
+SHIPPED = (
+    "Flink ships the cluster's flink-conf with each submission: an edit on the cluster does not reach running jobs. "
+    "A rule in the settings file does."
+)
+
+
+def check_config(
+    service: Service, settings: Settings, application: str | None, job: str | None, *, as_json: bool
+) -> int:
+    """Print what counts and what is wrong. Returns 1 if there are errors, 0 if there are only warnings."""
+    conf = service.flink_conf.read()
+    layers = [*service.flink_conf.layers(settings.profile)]
+    if application is not None:
+        try:
+            layers += application_layers(service, application, job)
+        except (LookupError, ClusterError) as error:
+            print(f"autoscaler: {error}", file=sys.stderr)
+            return 1
+    resolved = resolve(layers, settings.profile)
+    found = (*conf.problems, *check(resolved, VALIDATORS))
+    report(resolved, found, as_json=as_json)
+    return 1 if any(problem.severity is Severity.ERROR for problem in found) else 0
+
+
+def application_layers(service: Service, wanted: str, job: str | None) -> list[Layer]:
+    """The layers of a running application and, if named, of one of its jobs. Raises LookupError."""
+    application = _find(service.environment.yarn.applications(), wanted)
+    flink = service.environment.connect(application)
+    layers = [layer_of(f"application {application.id}", flink.configuration())]
+    if job is None:
+        return [*layers, *service.rule_layers(application.name, "*")]
+    ids = [seen.id for seen in flink.jobs() if job in (seen.id, seen.name)]
+    if len(ids) != 1:
+        raise LookupError(f"{len(ids)} jobs called {job!r} in {application.id}; name one by its id")
+    layers.append(layer_of(f"global parameters of job {job}", flink.job_parameters(ids[0])))
+    return [*layers, *service.rule_layers(application.name, job)]
+
+
+def _find(running: Sequence[Application], wanted: str) -> Application:
+    found = [a for a in running if wanted in (a.id, a.name) and a.tracking_url]
+    if len(found) != 1:
+        names = ", ".join(f"{a.id} ({a.name})" for a in running) or "none"
+        raise LookupError(f"{len(found)} running applications called {wanted!r}; running are: {names}")
+    return found[0]
+
+
+def report(resolved: Resolved, found: Sequence[Problem], *, as_json: bool) -> None:
+    settings = [s for s in resolved.settings.values() if s.key is not None]
+    if as_json:
+        values = [
+            {
+                "key": s.name,
+                "value": s.value,
+                "source": s.source,
+                "shadows": [f"{b.value} ({b.source})" for b in s.shadows],
+            }
+            for s in settings
+        ]
+        print_json({"values": values, "problems": found, "note": SHIPPED})
+        return
+    rows = [(s.name, s.value, s.source, ", ".join(f"{b.value} ({b.source})" for b in s.shadows)) for s in settings]
+    print_table(("key", "value", "source", "shadows"), rows)
+    print()
+    for problem in found:
+        print(problem)
+    if not found:
+        print("no problems found")
+    print(SHIPPED)
+
+
+def period_problem(periods: str) -> str | None:
+    """What is wrong with a list of excluded periods, ``None`` if nothing is."""
+    try:
+        for period in parse_list(periods):
+            parse(period)
+    except PeriodError as error:
+        return str(error)
+    return None
+
+
+def zone_problem(name: str) -> str | None:
+    """What is wrong with the name of a time zone, ``None`` if nothing is."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, KeyError):
+        return f"{name!r} is no IANA time zone; write for example Europe/Berlin"
+    return None
+
+
+VALIDATORS = {"excluded.periods": period_problem, "yarn.time-zone": zone_problem}

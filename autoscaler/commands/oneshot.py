@@ -1,0 +1,96 @@
+"""``once`` and ``plan``: the daemon's own pass, once over all jobs."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+
+from autoscaler.commands.output import print_json
+from autoscaler.commands.show import print_statuses
+from autoscaler.loop import Memory
+from autoscaler.model import History, JobKey, JobStatus, Millis, Request, Sample, Topology, Window
+from autoscaler.service import Service, system_clock
+from autoscaler.settings import Settings
+from autoscaler.store import Store, StoreError, open_existing, open_store
+from autoscaler.telemetry import configure_logging
+
+PATIENCE_S = 120.0
+PLAN_INTERVAL: Millis = 12_000  # a JobManager fetches metrics at most every 10 s
+
+
+class NothingRemembered:
+    """A memory for looking only: reads from a store if there is one, and forgets whatever it is told."""
+
+    def __init__(self, store: Store | None) -> None:
+        self._store = store
+
+    def window(self, key: JobKey, since: Millis) -> Window | None:
+        return self._store.window(key, since) if self._store else None
+
+    def memory(self, key: JobKey) -> History:
+        return self._store.memory(key) if self._store else History()
+
+    def append_sample(self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample) -> None: ...
+    def save_memory(self, key: JobKey, history: History) -> None: ...
+    def record_decision(self, key: JobKey, decision: object, detail: str = "") -> None: ...
+    def add_request(self, request: Request) -> int:
+        raise AssertionError("a plan sends nothing")
+
+    def update_request(self, request: Request) -> None: ...
+    def open_requests(self) -> tuple[Request, ...]:
+        return ()
+
+    def save_status(self, status: JobStatus) -> None: ...
+    def statuses(self) -> tuple[JobStatus, ...]:
+        return ()
+
+    def mark_absent(self, key: JobKey, at: Millis) -> None: ...
+    def present(self, key: JobKey) -> None: ...
+    def absent(self) -> Mapping[JobKey, Millis]:
+        return {}
+
+    def forget(self, key: JobKey) -> None: ...
+    def retain(self, now: Millis) -> None: ...
+
+
+def run_once(settings: Settings, *, as_json: bool) -> int:
+    """One pass over all jobs, which acts. What comes of a rescale is observed by the next pass or the daemon."""
+    configure_logging(settings.log.format, settings.log.level)
+    opened = open_store(settings.store.url, settings.store.max_size, system_clock())
+    for note in opened.notes:
+        print(f"autoscaler: {note}", file=sys.stderr)
+    return _one_round(Service(settings, opened.store, spread=False), opened.store, as_json=as_json)
+
+
+def plan_once(settings: Settings, *, as_json: bool) -> int:
+    """One pass that acts on nothing and remembers nothing; a job without a window yet is read a second time."""
+    configure_logging(settings.log.format, "warning")
+    try:
+        memory: Memory = NothingRemembered(open_existing(settings.store.url))
+    except StoreError as error:
+        print(f"autoscaler: planning without a history: {error}", file=sys.stderr)
+        memory = NothingRemembered(None)
+    service = Service(settings, memory, act=False, spread=False, interval=PLAN_INTERVAL)
+    return _one_round(service, None, as_json=as_json)
+
+
+def _one_round(service: Service, store: Store | None, *, as_json: bool) -> int:
+    print("autoscaler: one pass over all jobs ...", file=sys.stderr)
+    service.start()
+    tick, waited = threading.Event(), 0.0
+    while not service.round_is_complete(passes=1 if store else 2) and waited < PATIENCE_S:
+        tick.wait(0.1)
+        waited += 0.1
+    service.stop()
+    statuses = sorted(service.statuses(), key=lambda status: str(status.key))
+    if as_json:
+        print_json(statuses)
+    else:
+        print_statuses(statuses, service.clock())
+    if store is not None:
+        store.close()
+    if service.fleet.down_since is not None:
+        print("autoscaler: the ResourceManager does not answer", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,89 @@
+"""``status`` and ``history``: what the store remembers, for people and programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from autoscaler.commands.output import clock_time, print_json, print_table
+from autoscaler.model import JobKey, JobStatus, Millis, Request, Sizing, VertexStatus
+from autoscaler.store import Recorded, Store
+from autoscaler.telemetry import sentences
+from autoscaler.telemetry.sentences import number, seconds
+
+VERTEX_COLUMNS = ("vertex", "now", "wanted", "in/s", "target/s", "lag", "busy")
+
+
+def show_status(store: Store, *, as_json: bool, now: Millis) -> int:
+    """Print the last thing known of each job that has not ended."""
+    absent = store.absent()
+    statuses = sorted((s for s in store.statuses() if s.key not in absent), key=lambda s: str(s.key))
+    if as_json:
+        print_json(statuses)
+        return 0
+    print_statuses(statuses, now)
+    return 0
+
+
+def print_statuses(statuses: Iterable[JobStatus], now: Millis) -> None:
+    empty = True
+    for status in statuses:
+        empty = False
+        managers = "" if status.task_managers is None else f", {status.task_managers} TaskManagers"
+        print(f"{status.key}  ({status.application_id}, Flink {status.flink_version or '?'}{managers})")
+        print(f"  {status.state}, {status.reason.value} for {seconds(now - status.since)}: {status.detail}")
+        print(f"  seen {seconds(now - status.at)} ago, {status.tracking_url}")
+        if status.vertices:
+            print_table(VERTEX_COLUMNS, [_vertex_row(v) for v in status.vertices], indent=4)
+    if empty:
+        print("no job has been seen yet", file=sys.stderr)
+
+
+def _vertex_row(vertex: VertexStatus) -> tuple[str, ...]:
+    busy = "-" if vertex.utilization is None else f"{vertex.utilization:.0%}"
+    return (
+        sentences.short_name(vertex.name),
+        str(vertex.parallelism),
+        str(vertex.wanted),
+        number(vertex.rate),
+        number(vertex.target_rate),
+        number(vertex.lag),
+        busy,
+    )
+
+
+def show_history(store: Store, job: str, limit: int, *, as_json: bool) -> int:
+    """Print a job's decisions and rescales, newest first. 1 if no job or several go by that name."""
+    keys = store.keys()
+    found = [key for key in keys if job in (str(key), key.job, key.application)]
+    if len(found) != 1:
+        known = ", ".join(sorted(map(str, found or keys))) or "none"
+        said = "several jobs are called" if found else "no job is called"
+        print(f"autoscaler: {said} {job!r}; name one of: {known}", file=sys.stderr)
+        return 1
+    key = found[0]
+    decisions, requests = store.decisions(key, limit), store.requests(key, limit)
+    if as_json:
+        print_json({"job": key, "decisions": decisions, "requests": requests})
+        return 0
+    _print_history(key, decisions, requests)
+    return 0
+
+
+def _print_history(key: JobKey, decisions: tuple[Recorded, ...], requests: tuple[Request, ...]) -> None:
+    print(f"{key}: rescales, newest first")
+    for request in requests:
+        came = sentences.outcome(request, request.outcome) if request.outcome else request.answer or ""
+        print(f"  {clock_time(request.decided_at)}  {request.state.value}: {request.reason}")
+        print(f"    {came}")
+    print(f"{key}: changes of mind, newest first")
+    for recorded in decisions:
+        decision = recorded.decision
+        print(f"  {clock_time(decision.at)}  {decision.reason.value}: {recorded.detail}")
+        for vertex, sizing in decision.sizings.items():
+            print(f"    {vertex[:8]}: {_steps(recorded, vertex, sizing)}")
+
+
+def _steps(recorded: Recorded, vertex: str, sizing: Sizing) -> str:
+    evaluation = recorded.decision.evaluations.get(vertex)
+    return sentences.steps(sizing, evaluation) if evaluation else f"{sizing.current} → {sizing.parallelism}"

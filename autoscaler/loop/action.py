@@ -1,0 +1,193 @@
+"""Acting on a decision: when it may be sent, what is sent, and what came of it.
+
+An intent is stored before the PUT and its outcome after. A PUT is never repeated: whether it took effect is observed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from autoscaler.cluster import Checkpoints, JobDetails, JobOverview, PutAnswer, PutResult
+from autoscaler.model import (
+    Bounds,
+    Decision,
+    JobKey,
+    Millis,
+    Outcome,
+    Policy,
+    Reason,
+    Request,
+    RequestState,
+    VertexId,
+    Window,
+    frozen,
+)
+
+FIRST_LOOKS: tuple[Millis, ...] = (1_000, 2_000, 4_000)
+LOOK_EVERY: Millis = 5_000
+PUT_TIMEOUT_S = 8.0  # a stop waits for a PUT on the wire and must not take longer than 10 s
+
+Objection = tuple[Reason, str]
+
+
+def checkpointing_is_on(interval: Millis | None, _checkpoints: Checkpoints) -> Objection | None:
+    if interval is not None:
+        return None
+    return Reason.CHECKPOINTING_OFF, "checkpointing is off: a rescale would restart the job from scratch"
+
+
+def a_checkpoint_exists(_interval: Millis | None, checkpoints: Checkpoints) -> Objection | None:
+    if checkpoints.completed_id is not None or checkpoints.restored_id is not None:
+        return None
+    return (
+        Reason.NO_CHECKPOINT,
+        "no checkpoint has completed or been restored yet: a rescale would restart the job from scratch",
+    )
+
+
+GUARDS: tuple[Callable[[Millis | None, Checkpoints], Objection | None], ...] = (  # first to object wins
+    checkpointing_is_on,  # without it every restart loses state and positions
+    a_checkpoint_exists,  # so does a restart before the first one
+)
+
+
+def refusal(policy: Policy, interval: Millis | None, checkpoints: Checkpoints) -> Objection | None:
+    """Return why nothing may be sent now, ``None`` if it may. ``interval`` is ``None`` where checkpointing is off."""
+    if policy.allow_without_checkpoint:
+        return None
+    return next((found for guard in GUARDS if (found := guard(interval, checkpoints)) is not None), None)
+
+
+def bounds_to_send(
+    live: Mapping[VertexId, Bounds], present: Mapping[VertexId, int], target: Mapping[VertexId, int]
+) -> Mapping[VertexId, Bounds]:
+    """The whole body of the PUT, starting from the live requirements.
+
+    A vertex that does not change keeps what it has. A changed one gets the target as upper bound; its lower bound is
+    kept, or lowered to the target, and never raised: a lower bound above the obtainable slots ends the job at its
+    next failure.
+    """
+    return frozen(
+        {
+            vertex: Bounds(lower=min(bounds.lower, target[vertex]), upper=target[vertex])
+            if vertex in target and target[vertex] != present.get(vertex)
+            else bounds
+            for vertex, bounds in live.items()
+        }
+    )
+
+
+def intent(
+    key: JobKey,
+    decision: Decision,
+    window: Window,
+    bounds: Mapping[VertexId, Bounds],
+    *,
+    application_id: str,
+    job_id: str,
+    reason: str,
+    source_rate: float | None,
+    task_managers: int | None,
+) -> Request:
+    """The request as it is stored before it is sent."""
+    return Request(
+        key=key,
+        application_id=application_id,
+        job_id=job_id,
+        decided_at=decision.at,
+        reason=reason,
+        before=frozen({v.id: v.parallelism for v in window.topology.vertices}),
+        target=decision.parallelism,
+        requirements=bounds,
+        running_since=window.running_since,
+        source_rate=source_rate,
+        task_managers=task_managers,
+    )
+
+
+STATE_AFTER: Mapping[PutResult, RequestState] = {
+    PutResult.ACCEPTED: RequestState.SENT,
+    PutResult.UNCERTAIN: RequestState.SENT,  # it may have been carried out: watching will tell
+    PutResult.REJECTED: RequestState.REJECTED,
+    PutResult.NOT_SENT: RequestState.VOID,
+}
+
+
+def answered(request: Request, answer: PutAnswer, sent_at: Millis) -> Request:
+    """The request after its one sending."""
+    text = f"{answer.result.value.lower()}: {answer.message}" if answer.message else answer.result.value.lower()
+    return replace(request, state=STATE_AFTER[answer.result], sent_at=sent_at, answer=text)
+
+
+def settled(request: Request, live: Mapping[VertexId, Bounds]) -> Request:
+    """An intent whose PUT may or may not have left: equal live requirements mean it did, otherwise it is void."""
+    if dict(live) == dict(request.requirements):
+        return replace(request, state=RequestState.SENT, sent_at=request.sent_at or request.decided_at)
+    return replace(request, state=RequestState.VOID, answer="the job's requirements are not those of the intent")
+
+
+def next_look(sent_at: Millis, now: Millis) -> Millis:
+    """When to look next at a job whose request was sent: after 1, 2, 4, then every 5 seconds."""
+    for offset in FIRST_LOOKS:
+        if sent_at + offset > now:
+            return sent_at + offset
+    last = sent_at + FIRST_LOOKS[-1]
+    return last + ((now - last) // LOOK_EVERY + 1) * LOOK_EVERY
+
+
+def runs(seen: JobOverview) -> bool:
+    return seen.effective_state == "RUNNING"
+
+
+def may_be_reached(request: Request, seen: JobOverview) -> bool:
+    """Whether the overview alone allows the target to be reached, so that the details are worth a call."""
+    return runs(seen) and seen.total == sum(request.target.values())
+
+
+def is_reached(request: Request, details: JobDetails) -> bool:
+    """All tasks run at the target, in an attempt that began after the request."""
+    now = {v.id: v.parallelism for v in details.topology.vertices}
+    return now == dict(request.target) and details.running_since != request.running_since
+
+
+def achieved(
+    request: Request,
+    *,
+    details: JobDetails,
+    checkpoints: Checkpoints,
+    last_seen_before: Millis,
+    task_managers: int | None,
+    now: Millis,
+) -> Request:
+    """Close a request whose target runs, with what it cost.
+
+    The old attempt stopped between the last look that still saw it and the start of the new one; the later bound
+    would hide the wait for slots, so the earlier is taken. Records since the restored checkpoint was triggered are
+    processed again: its age at the stop times the sources' rate before.
+    """
+    sent_at = request.sent_at or request.decided_at
+    stopped_at = min(max(sent_at, last_seen_before), details.running_since or now)
+    restored = checkpoints.restored_id
+    triggered_at = checkpoints.triggers.get(restored) if restored is not None else None
+    replayed = (
+        round(request.source_rate * max(0, stopped_at - triggered_at) / 1000)
+        if request.source_rate is not None and triggered_at is not None
+        else None
+    )
+    outcome = Outcome(
+        at=now,
+        parallelism=frozen({v.id: v.parallelism for v in details.topology.vertices}),
+        took_ms=now - sent_at,
+        downtime_ms=max(0, now - stopped_at),
+        replayed_records=replayed,
+        restored_checkpoint=restored,
+        task_managers=task_managers,
+    )
+    return replace(request, state=RequestState.ACHIEVED, outcome=outcome)
+
+
+def not_achieved(request: Request, parallelism: Mapping[VertexId, int], note: str, now: Millis) -> Request:
+    """Close a request that did not reach its target."""
+    outcome = Outcome(at=now, parallelism=frozen(parallelism), note=note)
+    return replace(request, state=RequestState.NOT_ACHIEVED, outcome=outcome)

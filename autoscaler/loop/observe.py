@@ -1,0 +1,174 @@
+"""From Flink's answers to one sample: which metrics are read, when their names are listed again, what is doubtful."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from autoscaler.cluster import (
+    BUSY,
+    Aggregate,
+    JobDetails,
+    VertexReading,
+    partitions,
+    vertex_reading,
+    wanted_aggregates,
+    wanted_names,
+    with_partitions,
+)
+from autoscaler.core import observed_true_processing_rate, rounded_sample
+from autoscaler.loop.ports import Flink
+from autoscaler.model import (
+    BusyTimeAggregator,
+    Millis,
+    Policy,
+    Sample,
+    Topology,
+    Vertex,
+    VertexId,
+    VertexSample,
+    frozen,
+)
+
+LIST_AGAIN_EVERY = 5  # passes, for a source whose connector has not registered pendingRecords yet
+FINISHED = VertexSample(load=0.0, accumulated_busy_ms=0.0, records_in=0.0, records_out=0.0, records_in_per_s=0.0)
+FINISHED_SOURCE = VertexSample(
+    load=0.0, accumulated_busy_ms=0.0, records_in=0.0, records_out=0.0, lag=0.0, observed_tpr=math.inf
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """A sample and the topology it was taken of, source partitions filled in."""
+
+    topology: Topology
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the last listing of a vertex's metric names told."""
+
+    wanted: tuple[str, ...]
+    partitions: int | None
+    has_pending: bool
+
+
+class Observer:
+    """Reads one job. Metric names are listed on first sight, after each restart, when a read finds one missing, and
+    now and then for sources without pendingRecords, which Kafka registers with the first record it fetches."""
+
+    def __init__(self, flink: Flink, job_id: str) -> None:
+        self._flink = flink
+        self._job_id = job_id
+        self._names: dict[VertexId, _Known] = {}
+        self._attempt: tuple[Millis | None, BusyTimeAggregator] | None = None
+        self._passes = 0
+
+    def observe(self, details: JobDetails, policy: Policy, at: Millis, earlier: Sequence[Sample]) -> Observation:
+        """Take a sample of a running job. ``at`` is the time of the poke, which is that of the values;
+        ``earlier`` are the samples of the window so far."""
+        attempt = (details.running_since, policy.busy_time_aggregator)
+        if attempt != self._attempt:
+            self._names.clear()
+            self._attempt = attempt
+        self._passes += 1
+        doubts = list(details.doubts)
+        vertices = {
+            vertex.id: self._vertex(vertex, details, policy, earlier, doubts) for vertex in details.topology.vertices
+        }
+        gates_on = policy.gc_pressure_threshold < 1.0 or policy.heap_usage_threshold < 1.0
+        memory = self._flink.memory() if gates_on else None
+        counts = {vertex: known.partitions for vertex, known in self._names.items()}
+        return Observation(
+            topology=with_partitions(details.topology, counts),
+            sample=Sample(
+                at=at,
+                vertices=frozen(vertices),
+                gc_pressure=memory.gc_pressure if memory else None,
+                heap_usage=memory.heap_usage if memory else None,
+                doubts=tuple(doubts),
+            ),
+        )
+
+    def _vertex(
+        self,
+        vertex: Vertex,
+        details: JobDetails,
+        policy: Policy,
+        earlier: Sequence[Sample],
+        doubts: list[str],
+    ) -> VertexSample:
+        if vertex.finished:
+            return FINISHED_SOURCE if vertex.is_source else FINISHED
+        metrics = self._metrics(vertex, policy.busy_time_aggregator)
+        if metrics is None:
+            doubts.append(f"no metrics of {vertex.name}")
+        elif _subtasks(metrics.get(BUSY)) not in (None, vertex.parallelism):
+            doubts.append(f"metrics of {_subtasks(metrics.get(BUSY))} subtasks of {vertex.name}")
+        reading = vertex_reading(vertex, details.counters[vertex.id], metrics, policy.busy_time_aggregator)
+        lag = reading.pending
+        if lag is None and vertex.is_source and not policy.extras:
+            lag = 0.0
+        return rounded_sample(
+            VertexSample(
+                load=reading.load,
+                accumulated_busy_ms=reading.busy_ms,
+                records_in=reading.records_in,
+                records_out=reading.records_out,
+                records_in_per_s=reading.records_in_per_s,
+                lag=lag,
+                observed_tpr=_observed_tpr(vertex, reading, policy, earlier) if vertex.is_source else None,
+                back_pressure=reading.back_pressure,
+            )
+        )
+
+    def _metrics(self, vertex: Vertex, aggregator: BusyTimeAggregator) -> Mapping[str, Aggregate] | None:
+        """Read the vertex's metrics; names are listed once more when one of them is no longer there."""
+        lean = aggregator is BusyTimeAggregator.AVG and not vertex.is_source
+        if lean:
+            return {}
+        known = self._names.get(vertex.id)
+        waiting = known is not None and vertex.is_source and not known.has_pending
+        listed_now = known is None or (waiting and self._passes % LIST_AGAIN_EVERY == 0)
+        if known is None or listed_now:
+            known = self._list(vertex, aggregator)
+        aggregates = wanted_aggregates(aggregator)
+        metrics = self._read(vertex.id, known, aggregates)
+        if metrics is None and not listed_now:
+            metrics = self._read(vertex.id, self._list(vertex, aggregator), aggregates)
+        return metrics
+
+    def _list(self, vertex: Vertex, aggregator: BusyTimeAggregator) -> _Known:
+        names = self._flink.metric_names(self._job_id, vertex.id)
+        known = _Known(
+            wanted=wanted_names(names, is_source=vertex.is_source, aggregator=aggregator),
+            partitions=partitions(names) if vertex.is_source else None,
+            has_pending=any(name.endswith(".pendingRecords") for name in names),
+        )
+        self._names[vertex.id] = known
+        return known
+
+    def _read(self, vertex_id: VertexId, known: _Known, aggregates: str) -> Mapping[str, Aggregate] | None:
+        if not known.wanted:
+            del self._names[vertex_id]  # nothing was reported yet: list again next time
+            return None
+        return self._flink.metrics(self._job_id, vertex_id, known.wanted, aggregates)
+
+
+def _subtasks(busy: Aggregate | None) -> int | None:
+    """How many subtasks a metric was aggregated over, as far as sum and mean tell."""
+    return round(busy.sum / busy.avg) if busy and busy.sum and busy.avg else None
+
+
+def _observed_tpr(vertex: Vertex, reading: VertexReading, policy: Policy, earlier: Sequence[Sample]) -> float | None:
+    if reading.source_records_in_per_s is None:
+        return None
+    return observed_true_processing_rate(
+        rate_in=reading.source_records_in_per_s,
+        lag=reading.pending,
+        back_pressured_ms_per_s=None if reading.back_pressure is None else reading.back_pressure * 1000,
+        earlier=[s.vertices[vertex.id].observed_tpr for s in earlier if vertex.id in s.vertices],
+        policy=policy,
+    )

@@ -1,0 +1,26 @@
+"""Who a loop is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoscaler.cluster import Application
+from autoscaler.loop.ports import Flink
+from autoscaler.model import JobKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A running job; ``application`` and ``flink`` are renewed when YARN starts another attempt."""
+
+    key: JobKey
+    application: Application
+    flink: Flink
+    flink_version: str | None
+    job_id: str
+
+    @property
+    def task_managers(self) -> int | None:
+        """TaskManagers by YARN's count of containers; one of those is the ApplicationMaster."""
+        running = self.application.running_containers
+        return None if running is None else max(0, running - 1)

@@ -1,0 +1,265 @@
+"""The composition root: puts the parts together, runs them with APScheduler, and ends them in order.
+
+The only place that reads the clock and that knows signals.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.date import DateTrigger
+
+import autoscaler
+from autoscaler.cluster import Application, ApplicationFilter, FlinkRest, HttpClient, ResourceManagers
+from autoscaler.flinkconf import FlinkConf
+from autoscaler.loop import PUT_TIMEOUT_S, Environment, Fleet, Lane, Memory, Orders, Wire
+from autoscaler.model import JobStatus, Millis
+from autoscaler.options import Layer, layer_of
+from autoscaler.options.rules import Rules, job_layers, parse_rules
+from autoscaler.settings import Settings, SettingsError, load_settings
+from autoscaler.store import open_store
+from autoscaler.telemetry import Counters, Journal, configure_logging, fleet_collector
+from autoscaler.web import Health, WebServer
+
+SUSPECT_THREADS = 4
+ALIVE_WITHIN: Millis = 150_000
+
+
+def system_clock() -> Millis:
+    return round(time.time() * 1000)
+
+
+class StepScheduler:
+    """The loop's scheduler on APScheduler: each step is a one-shot job of its lane's executor.
+
+    A step schedules its successor under its own name, so steps of one name never overlap and APScheduler's own limit
+    on instances, which would drop the successor while its predecessor returns, is out of the way.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._scheduler = BackgroundScheduler(
+            executors={
+                Lane.WORKERS.value: ThreadPoolExecutor(workers),
+                Lane.SUSPECTS.value: ThreadPoolExecutor(SUSPECT_THREADS),
+                Lane.DISCOVERY.value: ThreadPoolExecutor(1),
+            },
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1_000},
+            timezone=UTC,
+        )
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def at(self, when: Millis, step: Callable[[], None], *, name: str, lane: Lane = Lane.WORKERS) -> None:
+        self._scheduler.add_job(
+            step,
+            DateTrigger(datetime.fromtimestamp(when / 1000, UTC)),
+            id=name,
+            executor=lane.value,
+            replace_existing=True,
+        )
+
+    def stop(self) -> None:
+        """Start no further step; those that run are not waited for."""
+        self._scheduler.shutdown(wait=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FilteredYarn:
+    """The ResourceManagers, seen through the settings' filter."""
+
+    managers: ResourceManagers
+    wanted: Callable[[], ApplicationFilter]
+
+    def applications(self) -> tuple[Application, ...]:
+        return self.managers.applications(self.wanted())
+
+    def application(self, application_id: str) -> Application | None:
+        return self.managers.application(application_id)
+
+
+class Service:
+    """Everything one process runs. ``memory`` is where it remembers; ``interval`` overrides all decision intervals."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        memory: Memory,
+        *,
+        act: bool | None = None,
+        spread: bool = True,
+        interval: Millis | None = None,
+        clock: Callable[[], Millis] = system_clock,
+    ) -> None:
+        self.settings = settings
+        self.counters = Counters()
+        self.journal = Journal()
+        self.clock = clock
+        self._act = act
+        self._spread = spread
+        self._interval = interval
+        self._http = HttpClient(workers=settings.workers + SUSPECT_THREADS, timeout_s=settings.request_timeout / 1000)
+        self._wire = Wire()
+        self._scheduler = StepScheduler(settings.workers)
+        self.flink_conf = FlinkConf(settings.flink_conf)
+        self.rules = parsed_rules(settings)
+        managers = ResourceManagers(self._http, settings.resource_managers)
+        self.environment = Environment(
+            yarn=FilteredYarn(managers, self._filter),
+            connect=self._connect,
+            memory=memory,
+            scheduler=self._scheduler,
+            clock=clock,
+            journal=self.journal,
+            counters=self.counters,
+            wire=self._wire,
+        )
+        self.fleet = Fleet(self.environment, self._orders(settings), settings.discovery_interval)
+
+    def start(self) -> None:
+        self._scheduler.start()
+        self.fleet.start(self.clock())
+
+    def stop(self) -> bool:
+        """Let a PUT on the wire finish, then start nothing more; false if a PUT did not finish in time."""
+        finished = self._wire.close(PUT_TIMEOUT_S + 0.5)
+        self._scheduler.stop()
+        return finished
+
+    def reload(self, settings: Settings) -> None:
+        """Take up new settings; those of the process itself wait for a restart, and that is said."""
+        fixed = ("store", "http", "workers", "resource_managers", "request_timeout", "cluster")
+        waiting = [name for name in fixed if getattr(settings, name) != getattr(self.settings, name)]
+        self.settings = settings
+        self.flink_conf = FlinkConf(settings.flink_conf)
+        self.rules = parsed_rules(settings)
+        self.fleet.obey(self._orders(settings), settings.discovery_interval, self.clock())
+        self.journal.note("settings read again", mode=settings.mode, after_a_restart=waiting)
+
+    def statuses(self) -> list[JobStatus]:
+        return self.fleet.statuses()
+
+    def healthy(self) -> Health:
+        """Alive is who has asked the ResourceManager lately, answered or not."""
+        asked_before = self.clock() - self.fleet.asked_at
+        return Health(ok=asked_before < ALIVE_WITHIN, facts={"discovery_started_ms_ago": asked_before})
+
+    def ready(self) -> Health:
+        down = self.fleet.down_since
+        facts: dict[str, object] = {
+            "resource_manager": "answers" if down is None else f"does not answer since {down}",
+            "jobs": len(self.fleet.jobs()),
+        }
+        return Health(ok=down is None and self.fleet.discovered_at is not None, facts=facts)
+
+    def traffic(self) -> dict[str, int]:
+        seen = self._http.traffic()
+        return {
+            "calls": seen.requests,
+            "received_bytes": seen.bytes,
+            "connections": sum(seen.connections.values()),
+        }
+
+    def _filter(self) -> ApplicationFilter:
+        wanted = self.settings.applications
+        return ApplicationFilter(
+            application_type=wanted.type,
+            queues=wanted.queues,
+            users=wanted.users,
+            names=wanted.names,
+            tags=wanted.tags,
+        )
+
+    def _connect(self, application: Application) -> FlinkRest:
+        assert application.tracking_url is not None
+        return FlinkRest(self._http, application.id, application.tracking_url)
+
+    def _orders(self, settings: Settings) -> Orders:
+        return Orders(
+            cluster=settings.cluster,
+            act=settings.mode == "act" if self._act is None else self._act,
+            profile=settings.profile,
+            below=lambda: self.flink_conf.layers(settings.profile),
+            above=lambda application, job: self.rule_layers(application.name, job),
+            spread=self._spread,
+        )
+
+    def rule_layers(self, application: str, job: str) -> Sequence[Layer]:
+        """What the settings' rules say of a job, and above them the interval this process was given."""
+        layers = [*job_layers(self.rules.rules, application, job)]
+        if self._interval is not None:
+            layers.append(layer_of("this command", {"job.autoscaler.decision.interval": f"{self._interval} ms"}))
+        return layers
+
+    def round_is_complete(self, passes: int) -> bool:
+        """Whether every application was inspected, and every job of ours decided about or found unfit, so often."""
+        if self.fleet.discovered_at is None:
+            return False
+        return all(a.inspected or a.failing for a in self.fleet.applications()) and all(
+            job.passes >= passes or (job.passes and job.has_settled) for job in self.fleet.jobs()
+        )
+
+
+def parsed_rules(settings: Settings) -> Rules:
+    """The settings' rules. Raises SettingsError with everything that is wrong with them."""
+    rules = parse_rules([dict(rule) for rule in settings.rules], settings.source)
+    if rules.problems:
+        raise SettingsError("\n".join(str(problem) for problem in rules.problems))
+    return rules
+
+
+def run(settings: Settings, config: Path | None) -> int:
+    """Run until SIGTERM or SIGINT; SIGHUP reads the settings again. Returns the exit status."""
+    configure_logging(settings.log.format, settings.log.level)
+    opened = open_store(settings.store.url, settings.store.max_size, system_clock())
+    service = Service(settings, opened.store)
+    for note in opened.notes:
+        service.journal.warn(note)
+    registry = fleet_collector(service.counters, service.statuses, service.traffic)
+    web = WebServer(settings.http.host, settings.http.port, registry, service.healthy, service.ready)
+    wishes = Wishes()
+    service.start()
+    service.journal.started(version=autoscaler.__version__, mode=settings.mode, port=web.port, store=settings.store.url)
+    while wishes.next() == signal.SIGHUP:
+        try:
+            service.reload(load_settings(config))
+        except SettingsError as error:
+            service.journal.error("the new settings cannot be used; the old ones stay", detail=str(error))
+    finished = service.stop()
+    web.close()
+    opened.store.close()
+    service.journal.note("autoscaler stopped", put_finished=finished)
+    return 0
+
+
+class Wishes:
+    """The signals that ask the process for something, one after the other."""
+
+    def __init__(self) -> None:
+        self._asked: list[int] = []
+        self._arrived = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._asked.append(number)
+        self._arrived.set()
+
+    def next(self) -> int:
+        """Wait for the next one; an end goes before a reload."""
+        while not self._asked:
+            self._arrived.wait()
+            self._arrived.clear()
+        ends = [number for number in self._asked if number != signal.SIGHUP]
+        chosen = ends[0] if ends else self._asked[0]
+        self._asked.clear()
+        return chosen
