@@ -354,7 +354,8 @@ class JobLoop:
         if (status.reason, advised) != self._mind:
             self._mind = (status.reason, advised)
             self._last_logged = status.at
-            self._env.journal.changed_mind(status, advised)
+            if status.reason is not Reason.IN_FLIGHT:  # the request and its outcome have lines of their own
+                self._env.journal.changed_mind(status, advised)
         try:
             self._env.memory.save_status(status)
         except StoreUnavailable as error:

@@ -1,0 +1,397 @@
+"""A small world in virtual time: a clock, a scheduler, a ResourceManager and Flink jobs that behave as scripted."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from autoscaler.cluster import (
+    Aggregate,
+    Application,
+    Checkpoints,
+    ClusterConfig,
+    ClusterError,
+    Gone,
+    JobDetails,
+    JobOverview,
+    Memory,
+    PutAnswer,
+    PutResult,
+    TaskManagers,
+    VertexCounters,
+)
+from autoscaler.loop import Environment, Fleet, Lane, Orders, Wire
+from autoscaler.model import Bounds, Input, JobStatus, Millis, Topology, Vertex, VertexId
+from autoscaler.options import Layer, layer_of, profile_layer
+from autoscaler.store import Store, open_store
+from autoscaler.telemetry import Counters, Journal
+
+T0: Millis = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+SOURCE, WORKER = "a" * 32, "b" * 32
+ADAPTIVE = {
+    "job.autoscaler.enabled": "true",
+    "jobmanager.scheduler": "adaptive",
+    "job.autoscaler.decision.interval": "10 s",
+    "job.autoscaler.metrics.window": "60 s",
+    "job.autoscaler.stabilization.interval": "20 s",
+    "job.autoscaler.scale-up.grace-period": "0 s",
+    "job.autoscaler.restart.time": "10 s",
+    "job.autoscaler.catch-up.duration": "5 min",
+}
+
+
+class VirtualTime:
+    """A clock and a scheduler in one: time passes only from one step to the next."""
+
+    def __init__(self, now: Millis = T0) -> None:
+        self.now = now
+        self.lanes: list[tuple[str, Lane]] = []
+        self._steps: list[tuple[Millis, int, str, Callable[[], None]]] = []
+        self._latest: dict[str, int] = {}
+        self._count = 0
+
+    def clock(self) -> Millis:
+        return self.now
+
+    def at(self, when: Millis, step: Callable[[], None], *, name: str, lane: Lane = Lane.WORKERS) -> None:
+        self._count += 1
+        self._latest[name] = self._count
+        self.lanes.append((name, lane))
+        heapq.heappush(self._steps, (when, self._count, name, step))
+
+    def run(self, until: Millis) -> None:
+        """Run every step due up to a time, in order."""
+        while self._steps and self._steps[0][0] <= until:
+            when, count, name, step = heapq.heappop(self._steps)
+            if self._latest.get(name) == count:
+                self.now = max(self.now, when)
+                step()
+        self.now = until
+
+
+@dataclass
+class FakeJob:
+    """A Kafka source feeding one worker by key, at a constant rate, each worker subtask worth ``per_subtask`` records/s.
+
+    ``restart_ms`` is how long a rescale takes once slots are there, ``slots`` how many the cluster gives.
+    """
+
+    clock: Callable[[], Millis]
+    id: str = "1" * 32
+    name: str = "orders"
+    rate: float = 400.0
+    per_subtask: float = 500.0
+    slots: int = 1_000
+    restart_ms: Millis = 3_000
+    parallelism: dict[VertexId, int] = field(default_factory=lambda: {SOURCE: 1, WORKER: 1})
+    wanted: dict[VertexId, Bounds] = field(
+        default_factory=lambda: {SOURCE: Bounds(lower=1, upper=1), WORKER: Bounds(lower=1, upper=1)}
+    )
+    lag: float = 0.0
+    running_since: Millis = 0
+    checkpoint_interval: Millis | None = 10_000
+    checkpoints: Checkpoints = field(
+        default_factory=lambda: Checkpoints(completed=1, completed_id=1, triggers={1: T0}, restored_id=None)
+    )
+    kind: str = "STREAMING"
+    present: bool = True
+    busy_until: Millis = 0
+    records: float = 0.0
+    seen_at: Millis = 0
+    put_answer: PutAnswer | None = None
+    puts: list[dict[VertexId, Bounds]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.running_since = self.running_since or self.clock() - 600_000
+        self.seen_at = self.clock()
+
+    @property
+    def capacity(self) -> float:
+        return self.per_subtask * self.parallelism[WORKER]
+
+    @property
+    def running(self) -> bool:
+        return self.clock() >= self.busy_until
+
+    def advance(self) -> None:
+        """Let the load since the last look flow."""
+        now = self.clock()
+        start = max(self.seen_at, self.running_since)
+        seconds = max(0, now - start) / 1000
+        done = min(self.rate * seconds + self.lag, self.capacity * seconds)
+        self.lag += self.rate * (now - self.seen_at) / 1000 - done
+        self.records += done
+        self.seen_at = now
+
+    def put(self, bounds: Mapping[VertexId, Bounds]) -> PutAnswer:
+        self.puts.append(dict(bounds))
+        if self.put_answer is not None and self.put_answer.result is not PutResult.UNCERTAIN:
+            return self.put_answer
+        self.advance()
+        self.wanted = dict(bounds)
+        given = {vertex: min(bound.upper, self.slots) for vertex, bound in bounds.items()}
+        if given != self.parallelism:
+            self.parallelism = given
+            self.running_since = self.busy_until = self.clock() + self.restart_ms
+            self.records = 0.0
+        return self.put_answer or PutAnswer(result=PutResult.ACCEPTED, status=200, message="")
+
+    def overview(self) -> JobOverview:
+        total = sum(self.parallelism.values())
+        return JobOverview(
+            id=self.id,
+            name=self.name,
+            state="RUNNING" if self.running else "RESTARTING",
+            start_time=T0,
+            running=total if self.running else 0,
+            finished=0,
+            total=total,
+        )
+
+    def details(self) -> JobDetails:
+        self.advance()
+        vertices = (
+            Vertex(id=SOURCE, name="Source: orders", parallelism=self.parallelism[SOURCE], max_parallelism=128),
+            Vertex(
+                id=WORKER,
+                name="enrich",
+                parallelism=self.parallelism[WORKER],
+                max_parallelism=128,
+                inputs=(Input(id=SOURCE, ship_strategy="HASH"),),
+            ),
+        )
+        return JobDetails(
+            id=self.id,
+            name=self.name,
+            state="RUNNING",
+            kind=self.kind,
+            scheduler=None,
+            start_time=T0,
+            running_since=self.running_since,
+            now=self.clock(),
+            sparse=False,
+            topology=Topology(vertices=vertices),
+            counters={v.id: self._counters(v) for v in vertices},
+        )
+
+    def _counters(self, vertex: Vertex) -> VertexCounters:
+        busy = self.busy(vertex.id)
+        duration = max(1, self.clock() - self.running_since)
+        return VertexCounters(
+            status="RUNNING",
+            parallelism=vertex.parallelism,
+            duration=duration,
+            tasks={"RUNNING": vertex.parallelism},
+            read_records=0.0 if vertex.id == SOURCE else self.records,
+            write_records=self.records if vertex.id == SOURCE else 0.0,
+            busy_ms=busy * duration * vertex.parallelism,
+            idle_ms=0.0,
+            back_pressured_ms=0.0,
+        )
+
+    def busy(self, vertex: VertexId) -> float:
+        return 0.1 if vertex == SOURCE else min(1.0, self.rate / self.capacity if self.lag < 1 else 1.0)
+
+    def metrics(self, vertex: VertexId) -> dict[str, Aggregate]:
+        parallelism = self.parallelism[vertex]
+        through = min(self.rate, self.capacity)
+        busy = self.busy(vertex) * 1000
+        found = {"busyTimeMsPerSecond": Aggregate(max=busy, min=busy, avg=busy, sum=busy * parallelism)}
+        if vertex == SOURCE:
+            found |= {
+                "Source__orders.pendingRecords": Aggregate(sum=self.lag),
+                "Source__orders.numRecordsIn": Aggregate(sum=self.records),
+                "Source__orders.numRecordsInPerSecond": Aggregate(sum=through),
+                "backPressuredTimeMsPerSecond": Aggregate(avg=0.0, sum=0.0),
+            }
+        else:
+            found["numRecordsInPerSecond"] = Aggregate(sum=through)
+        return found
+
+
+class FakeFlink:
+    """One application's Flink. ``fail`` is raised by every call while it is set; ``calls`` are those made."""
+
+    def __init__(self, jobs: list[FakeJob], config: Mapping[str, str] = ADAPTIVE, version: str = "1.20.0") -> None:
+        self.jobs_there = jobs
+        self.config = dict(config)
+        self.version = version
+        self.parameters: dict[str, dict[str, str]] = {}
+        self.fail: ClusterError | None = None
+        self.calls: list[str] = []
+
+    def _called(self, what: str) -> None:
+        self.calls.append(what)
+        if self.fail is not None:
+            raise self.fail
+
+    def _job(self, job_id: str) -> FakeJob:
+        for job in self.jobs_there:
+            if job.id == job_id and job.present:
+                return job
+        raise Gone(f"job {job_id} not found")
+
+    def cluster_config(self) -> ClusterConfig:
+        self._called("config")
+        return ClusterConfig(flink_version=self.version, adaptive=True, session=False)
+
+    def configuration(self) -> Mapping[str, str]:
+        self._called("jobmanager/config")
+        return self.config
+
+    def jobs(self) -> tuple[JobOverview, ...]:
+        self._called("overview")
+        return tuple(job.overview() for job in self.jobs_there if job.present)
+
+    def job_parameters(self, job_id: str) -> Mapping[str, str]:
+        self._called("job config")
+        return self.parameters.get(job_id, {})
+
+    def poke(self) -> None:
+        self._called("poke")
+
+    def job(self, job_id: str) -> JobDetails:
+        self._called("job")
+        return self._job(job_id).details()
+
+    def metric_names(self, job_id: str, vertex_id: VertexId) -> tuple[str, ...]:
+        self._called("names")
+        return tuple(self._job(job_id).metrics(vertex_id))
+
+    def metrics(
+        self, job_id: str, vertex_id: VertexId, names: tuple[str, ...], agg: str
+    ) -> Mapping[str, Aggregate] | None:
+        self._called("metrics")
+        found = self._job(job_id).metrics(vertex_id)
+        return {name: found[name] for name in names} if all(name in found for name in names) else None
+
+    def checkpoints(self, job_id: str) -> Checkpoints:
+        self._called("checkpoints")
+        return self._job(job_id).checkpoints
+
+    def checkpoint_interval_ms(self, job_id: str) -> Millis | None:
+        self._called("checkpoints/config")
+        return self._job(job_id).checkpoint_interval
+
+    def requirements(self, job_id: str) -> Mapping[VertexId, Bounds]:
+        self._called("requirements")
+        return dict(self._job(job_id).wanted)
+
+    def put_requirements(self, job_id: str, bounds: Mapping[VertexId, Bounds], timeout_s: float) -> PutAnswer:
+        self.calls.append("PUT")
+        return self._job(job_id).put(bounds)
+
+    def task_managers(self) -> TaskManagers:
+        self._called("task managers")
+        slots = sum(max(job.parallelism.values()) for job in self.jobs_there if job.present)
+        return TaskManagers(count=-(-slots // 2), slots_total=slots, slots_available=0)
+
+    def memory(self) -> Memory:
+        self._called("memory")
+        return Memory(gc_pressure=0.0, heap_usage=0.5)
+
+
+class FakeYarn:
+    """A ResourceManager: ``running`` are listed, ``ended`` are only found by id; ``fail`` is raised while set."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, Application] = {}
+        self.ended: dict[str, Application] = {}
+        self.fail: ClusterError | None = None
+        self.asked = 0
+
+    def applications(self) -> tuple[Application, ...]:
+        self.asked += 1
+        if self.fail is not None:
+            raise self.fail
+        return tuple(self.running.values())
+
+    def application(self, application_id: str) -> Application | None:
+        if self.fail is not None:
+            raise self.fail
+        return self.running.get(application_id) or self.ended.get(application_id)
+
+
+class World:
+    """Everything around a fleet, put together."""
+
+    def __init__(self, *, act: bool = True, memory: Store | None = None) -> None:
+        self.time = VirtualTime()
+        self.yarn = FakeYarn()
+        self.flinks: dict[str, FakeFlink] = {}
+        self.store = memory or open_store("sqlite://", 1 << 30, T0).store
+        self.counters = Counters()
+        self.wire = Wire()
+        self.journal = Journal()
+        self.above: list[Layer] = []
+        self.orders = Orders(
+            cluster="test",
+            act=act,
+            profile="emr",
+            below=lambda: (profile_layer("emr"),),
+            above=lambda _application, _job: tuple(self.above),
+            spread=False,
+        )
+        self.fleet = self.new_fleet()
+
+    def new_fleet(self) -> Fleet:
+        """A daemon started anew: nothing is known but what the store holds."""
+        self.environment = Environment(
+            yarn=self.yarn,
+            connect=lambda application: self.flinks[application.id],
+            memory=self.store,
+            scheduler=self.time,
+            clock=self.time.clock,
+            journal=self.journal,
+            counters=self.counters,
+            wire=self.wire,
+        )
+        return Fleet(self.environment, self.orders, 30_000)
+
+    def add(self, flink: FakeFlink, number: int = 1, name: str = "orders-app") -> Application:
+        application = Application(
+            id=f"application_1767225600000_{number:04d}",
+            name=name,
+            user="hadoop",
+            queue="root.default",
+            state="RUNNING",
+            tracking_url=f"http://proxy:20888/proxy/application_1767225600000_{number:04d}/",
+            running_containers=2,
+            am_address="host:1",
+        )
+        self.yarn.running[application.id] = application
+        self.flinks[application.id] = flink
+        return application
+
+    def add_job(self, **traits: object) -> FakeJob:
+        """One application with one job of ours."""
+        job = FakeJob(clock=self.time.clock, **traits)  # type: ignore[arg-type]
+        self.add(FakeFlink([job]), number=len(self.flinks) + 1)
+        return job
+
+    def end(self, application: Application, state: str = "FINISHED") -> None:
+        del self.yarn.running[application.id]
+        self.yarn.ended[application.id] = replace(application, state=state, tracking_url=None)
+
+    def run(self, seconds: float) -> None:
+        self.time.run(self.time.now + round(seconds * 1000))
+
+    def start(self) -> None:
+        self.fleet.start(self.time.now)
+
+    def restart(self) -> None:
+        """The daemon was killed and started again; its steps are gone, the store and the cluster are not."""
+        self.time = replace_time(self.time)
+        for flink in self.flinks.values():
+            for job in flink.jobs_there:
+                job.clock = self.time.clock
+        self.fleet = self.new_fleet()
+        self.start()
+
+    def status(self, job: str = "orders") -> JobStatus:
+        return next(s for s in self.fleet.statuses() if s.key.job.startswith(job))
+
+
+def replace_time(time: VirtualTime) -> VirtualTime:
+    return VirtualTime(time.now)
