@@ -275,7 +275,9 @@ def failure(method: str, url: str, reply: Reply) -> ClusterError:
     try:
         document = _parsed(method, url, reply)
     except Transient as error:
-        return error
+        if reply.status < 400:
+            return error
+        document = {"errors": [reply.body.decode("utf-8", "replace")]}  # a torn complaint is still one
     return _complaint(where, reply.status, document)
 
 
