@@ -34,6 +34,8 @@ def check(resolved: Resolved, validators: Mapping[str, Validator] | None = None)
     """
     found: list[Problem] = []
     for setting in resolved.settings.values():
+        if setting.key is not None and resolved.chosen(setting.key.name) is None:
+            continue
         if setting.key is not None:
             found += _about_option(setting, setting.key, resolved, validators or {})
         else:
@@ -77,21 +79,15 @@ def _about_value(setting: Setting, key: Key, validators: Mapping[str, Validator]
     """Look closer at a value that can be read."""
     if key.type is DURATION and not has_unit(setting.value) and _is_suspicious(setting.value, key):
         meant = format_duration(parse_duration(setting.value))
-        message = (
-            f"{setting.spelling} is {setting.value!r}, which means {meant}: a duration without a unit is in "
-        )
+        message = f"{setting.spelling} is {setting.value!r}, which means {meant}: a duration without a unit is in "
         yield _problem(Severity.WARNING, setting, f"{message}milliseconds; add s, min or h")
     if key.type is ALIGNMENT and setting.value not in key.type.name.split(", "):
-        message = (
-            f"{setting.spelling} is {setting.value!r}, which counts as BALANCED: write one of {key.type.name}"
-        )
+        message = f"{setting.spelling} is {setting.value!r}, which counts as BALANCED: write one of {key.type.name}"
         yield _problem(Severity.WARNING, setting, message)
     if key.type is ID_LIST:
         for item in parse_list(setting.value):
             if _VERTEX_ID.fullmatch(item) is None:
-                message = (
-                    f"{item!r} in {setting.spelling} matches no vertex: an id has 32 lower-case hex digits"
-                )
+                message = f"{item!r} in {setting.spelling} matches no vertex: an id has 32 lower-case hex digits"
                 yield _problem(Severity.WARNING, setting, message)
     validator = validators.get(key.name)
     if validator is not None and (wrong := validator(setting.value)) is not None:
@@ -188,6 +184,4 @@ _RELATIONS: tuple[tuple[tuple[str, ...], Callable[[Policy], str | None]], ...] =
 
 
 def _problem(severity: Severity, setting: Setting, message: str) -> Problem:
-    return Problem(
-        severity=severity, key=setting.spelling, value=setting.value, source=setting.source, message=message
-    )
+    return Problem(severity=severity, key=setting.spelling, value=setting.value, source=setting.source, message=message)

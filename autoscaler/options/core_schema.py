@@ -48,8 +48,25 @@ class CoreDumper(yaml.SafeDumper):
 
 def compose(text: str) -> yaml.Node | None:
     """Return the root node of one YAML document, ``None`` if it is empty; raises ``yaml.YAMLError``."""
-    # PyYAML's loaders take a text without touching a file.
-    return yaml.compose(text, Loader=CoreLoader)
+    try:
+        root = yaml.compose(text, Loader=CoreLoader)
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
+    if root is not None:
+        _refuse_cycles(root, set(), set())
+    return root
+
+
+def _refuse_cycles(node: yaml.Node, parents: set[int], done: set[int]) -> None:
+    # An alias can stand inside what it stands for; whoever walks down from there never arrives.
+    if isinstance(node, yaml.ScalarNode) or id(node) in done:
+        return
+    if id(node) in parents:
+        raise yaml.composer.ComposerError(None, None, "a value contains itself", node.start_mark)
+    is_map = isinstance(node, yaml.MappingNode)
+    for child in (part for pair in node.value for part in pair) if is_map else node.value:
+        _refuse_cycles(child, parents | {id(node)}, done)
+    done.add(id(node))
 
 
 def flow_list(text: str) -> tuple[str, ...] | None:

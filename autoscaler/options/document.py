@@ -19,20 +19,21 @@ Every key begins with `{PREFIX}`, which is left out below. A value can come from
 5. rules in `conf/autoscaler.yaml`;
 6. commands of an operator.
 
-Flink ships the whole configuration with a submission: a later edit on the cluster does not reach a running job.
-A rule or an operator's command does.
+Flink ships the whole configuration with a submission: a later edit on the cluster does not reach a running
+job. A rule or an operator's command does.
 
 ## How values and names are read
 
-- A **duration** is a whole number and a unit: `d`, `h`, `min` or `m`, `s`, `ms`, `µs`, `ns` or their long forms, in
-  any case, or ISO 8601 such as `PT5M`. Without a unit it is **milliseconds**: `30` is 30 ms.
-- A **memory size** is a whole number and `b`, `kb`, `mb`, `gb` or `tb`, all binary; without a unit it is bytes.
+- A **duration** is a whole number and a unit: `d`, `h`, `min` or `m`, `s`, `ms`, `µs`, `ns` or their long
+  forms, in any case, or ISO 8601 such as `PT5M`. Without a unit it is **milliseconds**: `30` is 30 ms.
+- A **memory size** is a whole number and `b`, `kb`, `mb`, `gb` or `tb`, all binary; without a unit it is
+  bytes.
 - A **bool** is `true` or `false`, in any case.
-- A **list** has `;` between its items; an item that holds one stands in quotes. In `config.yaml` a YAML list does
-  as well.
-- Every key is also read with `kubernetes.operator.` before it. If an option is set under several names in one place,
-  the plain new name counts; then those with that prefix, the new one first (but `scale-up.grace-period` before
-  `scale-down.interval` in the `apache` profile); then the plain old name.
+- A **list** has `;` between its items; an item that holds one stands in quotes. In `config.yaml` a YAML list
+  does as well.
+- Every key is also read with `kubernetes.operator.` before it. If an option is set under several names in one
+  place, the plain new name counts; then those with that prefix, the new one first (but
+  `scale-up.grace-period` before `scale-down.interval` in the `apache` profile); then the plain old name.
 """
 
 

@@ -71,13 +71,11 @@ def parse_config_yaml(text: str, source: str) -> ConfigFile:
     if not isinstance(root, yaml.MappingNode):
         return _unreadable(f"{source}:1", "this is not a map of keys and values")
     problems: list[Problem] = []
-    pairs = list(_flattened(root, "", (), source, problems))
+    pairs = list(_flattened(root, "", source, problems))
     return _config_file(pairs, problems, source)
 
 
-def _flattened(
-    node: yaml.MappingNode, prefix: str, parents: tuple[int, ...], source: str, problems: list[Problem]
-) -> Iterator[_Pair]:
+def _flattened(node: yaml.MappingNode, prefix: str, source: str, problems: list[Problem]) -> Iterator[_Pair]:
     seen: set[str] = set()
     for key_node, value in node.value:
         line = key_node.start_mark.line + 1
@@ -88,10 +86,8 @@ def _flattened(
         seen.add(key)
         if value.tag == NULL:
             problems.append(_problem(Severity.ERROR, key, where, f"{key} has no value: Flink does not start"))
-        elif id(value) in parents:
-            problems.append(_problem(Severity.ERROR, key, where, f"{key} contains itself"))
         elif isinstance(value, yaml.MappingNode):
-            yield from _flattened(value, f"{key}.", (*parents, id(node)), source, problems)
+            yield from _flattened(value, f"{key}.", source, problems)
         else:
             yield key, printed(value), line
 

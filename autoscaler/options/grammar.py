@@ -249,14 +249,3 @@ def _quoted(text: str, start: int, delimiter: str) -> tuple[str, int]:
             return text[start + 1 : end].replace(quote * 2, quote), end + 1
         end += 2
     raise GrammarError(_list_of(delimiter), "Could not split string. Quoting was not closed properly.")
-
-
-def parse_map(text: str) -> dict[str, str]:
-    """Read a map written ``key:value,key:value``; quotes protect a separator as they do in a list."""
-    pairs: dict[str, str] = {}
-    for pair in split(text, ","):
-        parts = split(pair, ":")
-        if len(parts) != 2:
-            raise GrammarError("a map such as key:value,key:value", f"{pair!r} is not a pair")
-        pairs[parts[0]] = parts[1]
-    return pairs

@@ -50,9 +50,7 @@ ID_LIST = ValueType(name="list of vertex ids", read=lambda text: frozenset(gramm
 TEXT = ValueType(name="text", read=_text)
 AGGREGATOR = ValueType(name="MAX, AVG, MIN", read=lambda text: BusyTimeAggregator(_aggregator(text)))
 # A name that is not exactly one of the three is a custom mode of the JVM, and counts as BALANCED.
-ALIGNMENT = ValueType(
-    name="BALANCED, EVENLY_SPREAD, OFF", read=lambda text: _ALIGNMENTS.get(text, Alignment.BALANCED)
-)
+ALIGNMENT = ValueType(name="BALANCED, EVENLY_SPREAD, OFF", read=lambda text: _ALIGNMENTS.get(text, Alignment.BALANCED))
 OLD_ALIGNMENT = ValueType(
     name="EVENLY_SPREAD, MAXIMIZE_UTILISATION", read=lambda text: _OLD_ALIGNMENTS[_old_alignment(text)]
 )
@@ -96,15 +94,13 @@ class Key:
         """Read a value and hold it against the bounds; raises GrammarError with what was expected."""
         value = self.type.read(text)
         if isinstance(value, int | float) and not self._within_bounds(value):
-            raise grammar.GrammarError(f"a value {self.bounds}" if self.bounds else "a number")
+            raise grammar.GrammarError(f"a value of {self.bounds}" if self.bounds else "a number")
         return value
 
     def _within_bounds(self, number: float) -> bool:
         # NaN passes neither comparison nor the test against itself.
         return (
-            number == number
-            and (self.low is None or number >= self.low)
-            and (self.high is None or number <= self.high)
+            number == number and (self.low is None or number >= self.low) and (self.high is None or number <= self.high)
         )
 
     @property
@@ -115,16 +111,14 @@ class Key:
         unit = f" {self.type.unit}" if self.type.unit else ""
         if self.high is None:
             return f"at least {self.low:g}{unit}"
-        return f"from {self.low:g} to {self.high:g}{unit}"
+        return f"{self.low:g} to {self.high:g}{unit}"
 
 
 def _both(old: str) -> Mapping[str, tuple[str, ...]]:
     return MappingProxyType(dict.fromkeys(PROFILES, (old,)))
 
 
-_REDEPLOY = (
-    "changing the memory of TaskManagers needs a new deployment, which cannot be done in place on YARN"
-)
+_REDEPLOY = "changing the memory of TaskManagers needs a new deployment, which cannot be done in place on YARN"
 _JVM = "it names Java classes, which cannot be loaded outside the JVM"
 
 _SWITCHES = (
@@ -142,8 +136,7 @@ _SWITCHES = (
         emr="true",
         apache="true",
         fills="scaling_enabled",
-        help="With `false` the job is measured and every decision is computed and reported, but none is "
-        "applied.",
+        help="With `false` the job is measured and every decision is computed and reported, but none is applied.",
     ),
     Key(
         name="decision.interval",
@@ -413,8 +406,7 @@ _LEARNING = (
         emr="false",
         apache="false",
         fills="observed_scalability",
-        help="Learns from past scalings how well a vertex gains from more subtasks, and asks for "
-        "correspondingly more.",
+        help="Learns from past scalings how well a vertex gains from more subtasks, and asks for correspondingly more.",
     ),
     Key(
         name="observed-scalability.min-observations",
@@ -472,8 +464,7 @@ _GATES = (
         apache="1.0",
         fills="heap_usage_threshold",
         low=0,
-        help="Nothing is scaled while the heap is used, on average, beyond this share. 1 switches the check "
-        "off.",
+        help="Nothing is scaled while the heap is used, on average, beyond this share. 1 switches the check off.",
     ),
     Key(
         name="quota.memory",
@@ -505,8 +496,7 @@ _GATES = (
         unset="see `scaling.parallelism-alignment.mode`",
         fills="alignment",
         superseded_by=("scaling.parallelism-alignment.mode",),
-        help="The older way to choose the alignment; it can also report that a change was limited by it, or "
-        "stop it.",
+        help="The older way to choose the alignment; it can also report that a change was limited by it, or stop it.",
     ),
     Key(
         name="scaling.event.interval",
@@ -541,8 +531,7 @@ _OURS = (
         type=TEXT,
         unset="the YARN application name",
         fills="yarn_id",
-        help="The identity of a job's application across resubmissions under changing names. History "
-        "belongs to it.",
+        help="The identity of a job's application across resubmissions under changing names. History belongs to it.",
     ),
     Key(
         name="yarn.time-zone",

@@ -45,9 +45,7 @@ def _table(profile: str) -> Mapping[str, Spelling]:
     return MappingProxyType({spelling.text: spelling for key in own for spelling in _spellings(key, profile)})
 
 
-SPELLINGS: Mapping[str, Mapping[str, Spelling]] = MappingProxyType(
-    {profile: _table(profile) for profile in PROFILES}
-)
+SPELLINGS: Mapping[str, Mapping[str, Spelling]] = MappingProxyType({profile: _table(profile) for profile in PROFILES})
 
 
 def find(text: str, profile: str = EMR) -> Spelling | None:

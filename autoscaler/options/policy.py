@@ -60,9 +60,7 @@ def cluster(config: Mapping[str, str], task_manager_cpu: float | None = None) ->
     """Return what a configuration says of TaskManagers; memory is absent if it is not configured."""
     memory = _of_flink(config, "taskmanager.memory.process.size", parse_memory)
     slots = _of_flink(config, "taskmanager.numberOfTaskSlots", parse_int)
-    return Cluster(
-        task_manager_cpu=task_manager_cpu, task_manager_memory=memory, slots_per_task_manager=slots or 1
-    )
+    return Cluster(task_manager_cpu=task_manager_cpu, task_manager_memory=memory, slots_per_task_manager=slots or 1)
 
 
 def _of_flink(config: Mapping[str, str], key: str, read_value: Callable[[str], int]) -> int | None:

@@ -117,9 +117,7 @@ def job_layers(rules: Iterable[Rule], application: str, job: str) -> tuple[Layer
     )
 
 
-def vertex_rules(
-    rules: Iterable[Rule], application: str, job: str, topology: Topology
-) -> dict[VertexId, VertexRule]:
+def vertex_rules(rules: Iterable[Rule], application: str, job: str, topology: Topology) -> dict[VertexId, VertexRule]:
     """Return what rules say of the vertices of a job; vertices no rule is about are not in it."""
     said: dict[VertexId, VertexRule] = {}
     for rule in rules:
@@ -158,9 +156,7 @@ def unmatched(rules: Iterable[Rule], jobs: Sequence[KnownJob]) -> tuple[Problem,
 
 
 def _unmatched_in(rule: Rule, jobs: Sequence[KnownJob]) -> list[Problem]:
-    vertices = [
-        (vertex, known.topology) for known in jobs for vertex in rule.matched_vertices(known.topology)
-    ]
+    vertices = [(vertex, known.topology) for known in jobs for vertex in rule.matched_vertices(known.topology)]
     if not vertices:
         return [_problem(Severity.WARNING, rule.source, "this rule matches no vertex of the jobs it matches")]
     if rule.keep_equal_to is not None and all(
@@ -190,9 +186,7 @@ def parse_rules(written: object, source: str) -> Rules:
     if written is None:
         return Rules(rules=(), problems=())
     if not isinstance(written, Sequence) or isinstance(written, str):
-        return Rules(
-            rules=(), problems=(_problem(Severity.ERROR, f"{source}: rules", "expected a list of rules"),)
-        )
+        return Rules(rules=(), problems=(_problem(Severity.ERROR, f"{source}: rules", "expected a list of rules"),))
     rules: list[Rule] = []
     problems: list[Problem] = []
     for index, one in enumerate(written):

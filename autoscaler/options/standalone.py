@@ -69,16 +69,14 @@ def _interval(value: str) -> _Advice:
 
 def _workers(value: str) -> _Advice:
     return Severity.INFO, (
-        f"{value} jobs at once become `workers`, which is at most 64; a few will do, as no pass waits for "
-        "another"
+        f"{value} jobs at once become `workers`, which is at most 64; a few will do, as no pass waits for another"
     )
 
 
 def _state_store(value: str) -> _Advice:
     if value.upper() == "MEMORY":
         return Severity.INFO, (
-            "nothing to do: history is kept in a SQLite file and outlives a restart, unless `store.url` says "
-            "otherwise"
+            "nothing to do: history is kept in a SQLite file and outlives a restart, unless `store.url` says otherwise"
         )
     return (
         Severity.INFO,

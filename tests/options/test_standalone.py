@@ -1,0 +1,51 @@
+"""Each key of the reference's standalone package is told what it means here."""
+
+from __future__ import annotations
+
+import pytest
+
+from autoscaler.options import Entry, Severity
+from autoscaler.options.standalone import migrate
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "severity", "message"),
+    [
+        ("autoscaler.standalone.control-loop.interval", "30s", Severity.INFO, "job.autoscaler.decision.interval: 30 s"),
+        ("autoscaler.standalone.control-loop.interval", "often", Severity.ERROR, "'often' cannot be read"),
+        ("autoscaler.standalone.control-loop.parallelism", "100", Severity.INFO, "100 jobs at once become `workers`"),
+        ("autoscaler.standalone.fetcher.flink-cluster.host", "h", Severity.INFO, "`resource_managers`"),
+        ("autoscaler.standalone.fetcher.flink-cluster.port", "8081", Severity.INFO, "`resource_managers`"),
+        ("autoscaler.standalone.state-store.type", "memory", Severity.INFO, "SQLite"),
+        ("autoscaler.standalone.state-store.type", "JDBC", Severity.INFO, "the address of the database"),
+        ("autoscaler.standalone.event-handler.type", "JDBC", Severity.INFO, "events are logged and stored"),
+        ("autoscaler.standalone.jdbc.url", "jdbc:mysql://h/d", Severity.INFO, "`store.url: mysql://h/d`"),
+        ("autoscaler.standalone.jdbc.username", "u", Severity.INFO, "`store.url`"),
+        ("autoscaler.standalone.jdbc.password-env-variable", "JDBC_PWD", Severity.INFO, "AUTOSCALER_STORE__URL"),
+        ("autoscaler.standalone.jdbc.event-handler.ttl", "90 d", Severity.INFO, "kept for 90 days"),
+        ("autoscaler.standalone.nothing", "1", Severity.WARNING, "is not known"),
+        ("job.autoscaler.metrics.window", "5 min", Severity.INFO, "means the same here: put it into flink-conf"),
+        (
+            "job.autoscaler.scale-up.grace-period",
+            "1 h",
+            Severity.INFO,
+            "older name of job.autoscaler.scale-down.interval",
+        ),
+        ("job.autoscaler.metrics.window", "x", Severity.ERROR, "job.autoscaler.metrics.window is 'x' in old.yaml:1"),
+        ("job.autoscaler.memory.tuning.enabled", "true", Severity.WARNING, "has no effect here"),
+        ("job.autoscaler.metrics.windw", "1", Severity.WARNING, "did you mean job.autoscaler.metrics.window?"),
+        ("job.autoscaler.zzz", "1", Severity.WARNING, "job.autoscaler.zzz is not an option"),
+        ("taskmanager.numberOfTaskSlots", "2", Severity.INFO, "is Flink's own"),
+    ],
+)
+def test_what_a_key_means_here(key: str, value: str, severity: Severity, message: str) -> None:
+    """Every key gets one sentence that says what to do with it here."""
+    (said,) = migrate({key: Entry(value=value, source="old.yaml:1")})
+    assert (said.severity, said.key, said.value, said.source) == (severity, key, value, "old.yaml:1")
+    assert message in said.message
+
+
+def test_every_key_is_answered_in_order() -> None:
+    """No key is passed over, and the answers keep the order of the file."""
+    entries = {key: Entry(value="1", source="f") for key in ("b", "a", "autoscaler.standalone.x")}
+    assert [said.key for said in migrate(entries)] == list(entries)
