@@ -143,6 +143,31 @@ def test_nested_and_flat_yaml() -> None:
     assert file.entries["job.autoscaler.target.utilization"].source == "config.yaml:7"
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("0x10", "16"),
+        ("010", "10"),
+        ("1e3", "1000.0"),
+        ("0.70", "0.7"),
+        ("yes", "yes"),
+        ("2024-01-02", "2024-01-02"),
+        ('"00123"', "00123"),
+        ('""', ""),
+        ("1 m", "1 m"),
+        ("[]", "[]"),
+        ("[x, 2, true]", "[x, 2, true]"),
+        ("""[abc, "d;e", 'f: g']""", "[abc, d;e, 'f: g']"),
+        ('["0 0 9 * * ?", "9:30-10:30 && * * * ? * 2-6"]', "['0 0 9 * * ?', '9:30-10:30 && * * * ? * 2-6']"),
+        ("\"a;b;'c;d'\"", "a;b;'c;d'"),
+        ("|\n  l1\n  l2\n", "l1\nl2\n"),
+    ],
+)
+def test_values_as_flink_shows_them(written: str, shown: str) -> None:
+    """A value of config.yaml is the text a JobManager of Flink 1.20 was seen to show for it."""
+    assert values(parse_config_yaml(f"key: {written}", "c")) == {"key": shown}
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
 def test_an_empty_yaml_file_sets_nothing(text: str) -> None:
     """A file without content is no problem."""

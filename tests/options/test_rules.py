@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -234,3 +236,13 @@ def test_unknown_options_with_the_prefix_are_left_to_the_checks() -> None:
     """A full key nobody knows goes into the layer, where it is treated as in every other one."""
     (layer,) = job_layers(one({}, {"job.autoscaler.nothing": 1.5}).rules, "x", "y")
     assert layer.entries["job.autoscaler.nothing"].value == "1.5"
+
+
+def test_the_example_in_the_settings_file() -> None:
+    """The commented rules in conf/autoscaler.yaml can be used as they are."""
+    lines = (Path(__file__).parents[2] / "conf" / "autoscaler.yaml").read_text(encoding="utf-8").splitlines()
+    start = lines.index("# rules:")
+    example = [line.removeprefix("# ") for line in itertools.takewhile(lambda line: line[:1] == "#", lines[start:])]
+    rules = parse_rules(yaml.safe_load("\n".join(example))["rules"], FILE)
+    assert rules.problems == ()
+    assert len(rules.rules) == 5
