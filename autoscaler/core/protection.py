@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from autoscaler.core.evaluate import upper_utilization
 from autoscaler.core.facts import Plan
@@ -38,7 +39,7 @@ def _first_objection(vertex: Vertex, findings: Findings) -> Limit | None:
     return next((limit for limit, objects in OBJECTIONS if objects(vertex, findings)), None)
 
 
-def memory_is_short(vertex: Vertex, findings: Findings) -> bool:
+def memory_is_short(_vertex: Vertex, findings: Findings) -> bool:
     """Under memory pressure the job may only grow."""
     return findings.plan.memory_is_short
 
@@ -104,7 +105,7 @@ def _counters(vertex_id: VertexId, samples: Sequence[Sample]) -> tuple[list[floa
 def ran_backwards(values: Sequence[float | None]) -> bool:
     """Did a counter ever fall from one sample to the next that has it?"""
     present = [value for value in values if value is not None]
-    return any(later < earlier for earlier, later in zip(present, present[1:], strict=False))
+    return any(later < earlier for earlier, later in pairwise(present))
 
 
 def vertices_holding_up_inputs(plan: Plan) -> frozenset[VertexId]:

@@ -71,7 +71,7 @@ def size(vertex: Vertex, plan: Plan) -> Sized:
     # 2. How many times the present throughput is needed.
     factor = quotient(capacity, evaluation.tpr)
     if policy.observed_scalability:
-        factor /= scalability(plan.facts.scalings.get(vertex.id, ()), policy)
+        factor = quotient(factor, scalability(plan.facts.scalings.get(vertex.id, ()), policy))
     # 3. and 4. As many times the subtasks, within the factors and the bounds.
     wish = wanted(factor, current, policy)
     bounded = within_bounds(wish, vertex, policy)
@@ -117,11 +117,8 @@ def wanted(factor: float, current: int, policy: Policy) -> Wish:
     if math.isnan(factor):
         return Wish(0)
     clamped = max(1.0 - policy.scale_down_max_factor, min(1.0 + policy.scale_up_max_factor, factor))
-    subtasks = clamped * current
-    return Wish(
-        LARGEST_INT if subtasks >= LARGEST_INT else math.ceil(subtasks),
-        () if clamped == factor else (Limit.MAX_FACTOR,),
-    )
+    subtasks = max(-LARGEST_INT, min(LARGEST_INT, clamped * current))
+    return Wish(math.ceil(subtasks), () if clamped == factor else (Limit.MAX_FACTOR,))
 
 
 def parallelism_bounds(vertex: Vertex, policy: Policy) -> tuple[int, int]:
