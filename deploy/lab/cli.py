@@ -48,9 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     up.set_defaults(run=_up)
 
     commands.add_parser("down", help="end the lab").set_defaults(run=lambda _: _lab().down())
-    commands.add_parser("clean", help="end the lab, remove its state").set_defaults(
-        run=lambda _: _lab().clean()
-    )
+    commands.add_parser("clean", help="end the lab, remove its state").set_defaults(run=lambda _: _lab().clean())
 
     status = commands.add_parser("status", help="addresses, applications, jobs, memory")
     status.add_argument("--json", action="store_true")
@@ -58,9 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
     load = commands.add_parser("load", help="change the load")
     load.add_argument("rate", type=float, help="records per second")
-    load.add_argument(
-        "topic", nargs="?", default=ALL, help="default: the orders, and the others in proportion"
-    )
+    load.add_argument("topic", nargs="?", default=ALL, help="default: the orders, and the others in proportion")
     load.set_defaults(run=lambda arguments: _lab().set_rate(arguments.topic, arguments.rate))
 
     story = commands.add_parser("story", help="play the load of these story files")
@@ -117,9 +113,7 @@ def _status(arguments: argparse.Namespace) -> None:
 def render(status: Status) -> str:
     """Write a status as lines for a reader."""
     lines = [f"{name:22} {address}" for name, address in status.addresses.items()]
-    lines.append(
-        f"{'records/s':22} " + ", ".join(f"{topic} {rate:g}" for topic, rate in status.rates.items())
-    )
+    lines.append(f"{'records/s':22} " + ", ".join(f"{topic} {rate:g}" for topic, rate in status.rates.items()))
     for app in status.applications:
         held = f"{app.containers} containers, {app.megabytes} MB"
         lines.append(f"\n{app.id}  {app.name}  {app.state}  {held}\n  {app.tracking_url or '(starting)'}")

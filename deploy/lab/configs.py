@@ -91,6 +91,7 @@ def yarn_site(layout: Layout, hadoop: Path, story: Story, largest_container_mb: 
         manager + "store.class": f"{CLASSES}.recovery.FileSystemRMStateStore",
         manager + "fs.state-store.uri": f"file://{layout.data}/resourcemanager",
         manager + "work-preserving-recovery.scheduling-wait-ms": 1000,
+        "yarn.node-attribute.fs-store.root-dir": f"file://{layout.data}/node-attributes",
         # Set, as on EMR: the ResourceManager then runs no proxy of its own.
         "yarn.web-proxy.address": places.PROXY_URL.removeprefix("http://"),
         "yarn.scheduler.minimum-allocation-mb": ALLOCATION_STEP_MB,
@@ -129,6 +130,8 @@ def node_site(layout: Layout, node: int, memory_mb: int) -> Settings:
         prefix + "resource.cpu-vcores": 32,
         prefix + "vmem-check-enabled": False,
         prefix + "pmem-check-enabled": False,
+        # At its end a node waits this long for applications that nobody ends any more.
+        prefix + "process-kill-wait.ms": 500,
         # A developer's disk may be fuller than a server's.
         prefix + "disk-health-checker.max-disk-utilization-per-disk-percentage": 99,
     }
@@ -186,7 +189,7 @@ def flink(layout: Layout, version: FlinkVersion, jars: Path, story: Story) -> Se
         "yarn.flink-dist-jar": str(next(jars.glob("flink-dist-*.jar"))),
         "yarn.staging-directory": f"file://{layout.data}/flink/staging",
         "yarn.application-attempts": 2,
-        "env.java.opts.all": " ".join((*flink_opens(), *LIGHT_JVM)),
+        "env.java.opts.all": " ".join((*flink_opens(), *LIGHT_JVM, f"-Djava.io.tmpdir={layout.data}/tmp")),
         **story.flink,
     }
     return {_name_in(version, key): value for key, value in settings.items()}
@@ -202,6 +205,9 @@ def _flink_memory() -> Settings:
         "taskmanager.memory.managed.size": "0m",
         "taskmanager.memory.network.min": "32m",
         "taskmanager.memory.network.max": "32m",
+        # The lab's records are tiny and slow: full-size buffers would hold half a minute of them, and a checkpoint's
+        # barrier would have to wait behind all that.
+        "taskmanager.memory.segment-size": "4kb",
         "taskmanager.memory.framework.off-heap.size": "64m",
         "taskmanager.memory.jvm-metaspace.size": "128m",
         "taskmanager.memory.jvm-overhead.min": "128m",

@@ -30,9 +30,7 @@ def find(layout: Layout) -> list[Container]:
         parsed = parse(layout, command)
         if parsed and (process := Process.of(pid, command)):
             container, application, node, kind = parsed
-            found.append(
-                Container(id=container, application=application, node=node, kind=kind, process=process)
-            )
+            found.append(Container(id=container, application=application, node=node, kind=kind, process=process))
     return sorted(found, key=lambda container: container.id)
 
 

@@ -53,9 +53,7 @@ class Submitter:
             f"-Dyarn.application.name={name}",
             *self._job(job, arguments),
         )
-        return self._application_id(
-            name, self._run(name, conf, "org.apache.flink.client.cli.CliFrontend", words)
-        )
+        return self._application_id(name, self._run(name, conf, "org.apache.flink.client.cli.CliFrontend", words))
 
     def session(self, name: str, conf: Conf) -> str:
         """Start a session cluster; return its application id."""
@@ -63,11 +61,14 @@ class Submitter:
         main = "org.apache.flink.yarn.cli.FlinkYarnSessionCli"
         return self._application_id(name, self._run(name, {**SESSION_CONF, **conf}, main, words))
 
-    def into_session(self, application_id: str, job: str, arguments: Mapping[str, Value]) -> str:
-        """Start a job in a session cluster; return the job id."""
+    def into_session(self, application_id: str, job: str, conf: Conf, arguments: Mapping[str, Value]) -> str:
+        """Start a job in a session cluster; return the job id.
+
+        A session's jobs take their checkpointing and their like from the client's configuration, not the cluster's.
+        """
         target = ("run", "-t", "yarn-session", f"-Dyarn.application.id={application_id}")
         words = (*target, *self._job(job, arguments))
-        output = self._run(job, {}, "org.apache.flink.client.cli.CliFrontend", words)
+        output = self._run(job, {**SESSION_CONF, **conf}, "org.apache.flink.client.cli.CliFrontend", words)
         return _find(r"JobID ([0-9a-f]{32})", job, output)
 
     def _job(self, job: str, arguments: Mapping[str, Value]) -> tuple[str, ...]:
@@ -114,9 +115,7 @@ def job_arguments(job: str, arguments: Mapping[str, Value]) -> list[str]:
     Without a `group` of its own the job gets a new one, and so reads only what comes from now on.
     """
     given = {"group": f"{job}-{secrets.token_hex(4)}", **arguments}
-    return [
-        word for key, value in given.items() for word in (f"--{key.replace('_', '-')}", configs.plain(value))
-    ]
+    return [word for key, value in given.items() for word in (f"--{key.replace('_', '-')}", configs.plain(value))]
 
 
 def _find(pattern: str, name: str, output: str) -> str:

@@ -31,6 +31,8 @@ GRACE_SECONDS = 3600
 # cannot outgrow its 6 GiB. Of different size, because real nodes are.
 NODE_MEMORY_MB = (6144, 3072)
 
+SESSION_JOBS = ("payments", "numbers")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -112,6 +114,8 @@ class Lab:
     def down(self) -> None:
         """End what `up` has started, and what YARN has launched since; nothing else."""
         running = self._processes.running()
+        # Nodes first: they say good-bye to the ResourceManager, and wait for it long if it is gone.
+        self._processes.stop(*(name for name in running if name.startswith(parts.NODE)))
         self._processes.stop(*running)
         while leftovers := containers.find_leftovers(self.layout):
             for process in leftovers:
@@ -224,25 +228,28 @@ class Lab:
         """Start an empty session cluster; return its application id."""
         return self._submitter().session(name, conf or {})
 
-    def submit_to_session(self, application_id: str, job: str = "payments", **arguments: Value) -> str:
+    def submit_to_session(
+        self, application_id: str, job: str = "payments", *, conf: Conf | None = None, **arguments: Value
+    ) -> str:
         """Start a job (payments, numbers, or one of the others) in a session cluster; return the job id."""
-        return self._submitter().into_session(application_id, job, arguments)
+        return self._submitter().into_session(application_id, job, conf or {}, arguments)
 
     def submit_all(self) -> list[str]:
         """Start the story's jobs that do not run yet, together, and wait until all of them run."""
         there = {app.name: app.id for app in self._yarn.applications(*LIVE_STATES)}
         starters = {"orders": self.submit_orders, "joined": self.submit_joined, "session": self._full_session}
         with ThreadPoolExecutor(len(starters)) as pool:
-            started = [pool.submit(start) for name, start in starters.items() if name not in there]
-            ids = [there[name] for name in starters if name in there] + [each.result() for each in started]
-        for application_id in ids:
-            self.wait_until_running(application_id)
-        return ids
+            started = {name: pool.submit(start) for name, start in starters.items() if name not in there}
+            ids = {name: there[name] for name in starters if name in there}
+            ids |= {name: each.result() for name, each in started.items()}
+        for name, application_id in ids.items():
+            self.wait_until_running(application_id, jobs=len(SESSION_JOBS) if name == "session" else 1)
+        return list(ids.values())
 
     def _full_session(self) -> str:
         session = self.start_session()
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda job: self.submit_to_session(session, job), ("payments", "numbers")))
+        with ThreadPoolExecutor(len(SESSION_JOBS)) as pool:
+            list(pool.map(lambda job: self.submit_to_session(session, job), SESSION_JOBS))
         return session
 
     def _submitter(self) -> Submitter:
@@ -306,9 +313,7 @@ class Lab:
             rates=load.read_rates(self.layout.rates),
             applications=applications,
             jobs=tuple((app.id, job) for app in applications for job in jobs_of(app, self._rest)),
-            processes=tuple(
-                Memory(name=name, pid=pid, megabytes=resident_megabytes(pid)) for name, pid in running
-            ),
+            processes=tuple(Memory(name=name, pid=pid, megabytes=resident_megabytes(pid)) for name, pid in running),
         )
 
     def _addresses(self) -> dict[str, str]:
@@ -371,7 +376,10 @@ class Lab:
         self._restart(parts.proxy(self.layout, self._tools()))
 
     def kill_node_manager(self, node: int) -> None:
-        """End a NodeManager with SIGKILL; its containers live on, as on a real node."""
+        """End a NodeManager with SIGKILL.
+
+        Its containers live on, as on a real node, and the one started next does not know them; `down` ends them.
+        """
         self._processes.stop(parts.node_name(node), at_once=True)
 
     def start_node_manager(self, node: int) -> None:
@@ -394,9 +402,7 @@ class Lab:
         return set(self.layout.excluded_nodes.read_text(encoding="utf-8").split())
 
     def _exclude_nodes(self, hosts: set[str]) -> None:
-        self.layout.excluded_nodes.write_text(
-            "".join(f"{host}\n" for host in sorted(hosts)), encoding="utf-8"
-        )
+        self.layout.excluded_nodes.write_text("".join(f"{host}\n" for host in sorted(hosts)), encoding="utf-8")
         tools = self._tools()
         command = parts.refresh_nodes(self.layout, tools, GRACE_SECONDS)
         self._processes.run("refresh-nodes", command, parts.environment(tools, {}), START_PATIENCE_SECONDS)
@@ -404,7 +410,5 @@ class Lab:
 
 # Ports are checked before any jar is fetched, when there is nothing yet to write command lines from.
 _NO_TOOLS = Tools(
-    **dict.fromkeys(
-        ("java_home", "hadoop", "kafka", "flink", "load_jar", "jobs_jar"), Path("not-fetched-yet")
-    )
+    **dict.fromkeys(("java_home", "hadoop", "kafka", "flink", "load_jar", "jobs_jar"), Path("not-fetched-yet"))
 )

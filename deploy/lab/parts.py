@@ -14,6 +14,7 @@ from lab.layout import Layout
 from lab.rest import Yarn
 
 YARN_SERVER = "org.apache.hadoop.yarn.server"
+NODE = "node"
 KAFKA_CLUSTER_ID = "AAAAAAAAAAAAAAAAAAAAAQ"
 
 Address = tuple[str, int]
@@ -43,9 +44,7 @@ class Part:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def java(
-    tools: Tools, heap_mb: int, class_path: str, tmp: Path, main: str, *arguments: str
-) -> tuple[str, ...]:
+def java(tools: Tools, heap_mb: int, class_path: str, tmp: Path, main: str, *arguments: str) -> tuple[str, ...]:
     """Return the command line of one of the lab's own JVMs."""
     flags = (f"-Xmx{heap_mb}m", *LIGHT_JVM, *DAEMON_OPENS, f"-Djava.io.tmpdir={tmp}")
     return (str(tools.java_home / "bin" / "java"), *flags, "-cp", class_path, main, *arguments)
@@ -79,11 +78,13 @@ def resource_manager(layout: Layout, tools: Tools, yarn: Yarn) -> Part:
 
 def node_manager(layout: Layout, tools: Tools, yarn: Yarn, node: int) -> Part:
     host = places.NODE_HOSTS[node]
+    web = (host, places.NODE_MANAGER_PORTS["web"])
     return Part(
         name=node_name(node),
         title=f"YARN NodeManager {host}",
         command=_hadoop(layout, tools, 192, node_name(node), f"{YARN_SERVER}.nodemanager.NodeManager"),
-        is_ready=lambda: yarn.node_states().get(host) == "RUNNING",
+        # The port too: for a while the ResourceManager goes on calling a dead node running.
+        is_ready=lambda: accepts(web) and yarn.node_states().get(host) == "RUNNING",
         addresses=tuple((host, port) for port in places.NODE_MANAGER_PORTS.values()),
         # Containers inherit it: without it a TaskManager finds no YARN classes.
         environment={"HADOOP_CONF_DIR": str(layout.conf / node_name(node))},
@@ -91,7 +92,7 @@ def node_manager(layout: Layout, tools: Tools, yarn: Yarn, node: int) -> Part:
 
 
 def node_name(node: int) -> str:
-    return f"node{node}"
+    return f"{NODE}{node}"
 
 
 def proxy(layout: Layout, tools: Tools) -> Part:
@@ -119,9 +120,7 @@ def kafka(layout: Layout, tools: Tools) -> Part:
 def kafka_format(layout: Layout, tools: Tools) -> tuple[str, ...]:
     """Return the command that prepares the broker's data folder, once."""
     settings = str(layout.conf / "kafka" / "server.properties")
-    return _kafka(
-        layout, tools, 96, "kafka.tools.StorageTool", "format", "-t", KAFKA_CLUSTER_ID, "-c", settings
-    )
+    return _kafka(layout, tools, 96, "kafka.tools.StorageTool", "format", "-t", KAFKA_CLUSTER_ID, "-c", settings)
 
 
 def _zookeeper(layout: Layout, tools: Tools) -> Part:
@@ -143,9 +142,7 @@ def load(layout: Layout, tools: Tools) -> Part:
         name="load",
         title="load generator",
         command=_kafka(layout, tools, 96, "lab.load.LoadGen", places.BROKERS, str(layout.rates), *topics),
-        is_ready=lambda: (
-            log.is_file() and "topics are ready" in log.read_text(encoding="utf-8", errors="replace")
-        ),
+        is_ready=lambda: log.is_file() and "topics are ready" in log.read_text(encoding="utf-8", errors="replace"),
     )
 
 
@@ -164,9 +161,7 @@ def accepts(address: Address) -> bool:
     return True
 
 
-def _hadoop(
-    layout: Layout, tools: Tools, heap_mb: int, conf: str, main: str, *arguments: str
-) -> tuple[str, ...]:
+def _hadoop(layout: Layout, tools: Tools, heap_mb: int, conf: str, main: str, *arguments: str) -> tuple[str, ...]:
     class_path = f"{layout.conf / conf}:{tools.hadoop}/*"
     return java(tools, heap_mb, class_path, layout.data / "tmp", main, *arguments)
 

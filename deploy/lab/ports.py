@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,16 +57,18 @@ def busy(addresses: Mapping[tuple[str, int], str]) -> list[str]:
 
 def _holder(inode: str) -> str:
     for pid in all_pids():
-        if f"socket:[{inode}]" in _open_files(Path(f"/proc/{pid}/fd")):
+        if f"socket:[{inode}]" in _open_files(pid):
             return f"pid {pid}: {shortened(command_line(pid))}"
     return "a process that this user may not see"
 
 
-def _open_files(folder: Path) -> set[str]:
-    try:
-        return {str(link.readlink()) for link in folder.iterdir()}
-    except OSError:
-        return set()
+def _open_files(pid: int) -> set[str]:
+    found = set()
+    with suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # files are closed, and processes end, while we look
+                found.add(str(link.readlink()))
+    return found
 
 
 def shortened(command: Iterable[str], limit: int = 100) -> str:

@@ -39,9 +39,7 @@ class Process:
         """Read back a pid file; anything unreadable in it counts as no process."""
         try:
             fields = json.loads(file.read_text(encoding="utf-8"))
-            return cls(
-                pid=int(fields["pid"]), started=int(fields["started"]), command=tuple(fields["command"])
-            )
+            return cls(pid=int(fields["pid"]), started=int(fields["started"]), command=tuple(fields["command"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -187,6 +185,8 @@ class Processes:
         end(processes)
         for name in names:
             self._forget(name)
+        for child in self._children.values():
+            child.poll()  # those that have ended by themselves shall not stay zombies
 
     def _forget(self, name: str) -> None:
         (self._pids / name).unlink(missing_ok=True)

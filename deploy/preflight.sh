@@ -1,0 +1,172 @@
+#!/bin/sh
+# preflight.sh python|lab: finds what this machine lacks before anything starts.
+#
+#   python  Python 3.11 or newer; prints the path of the one to use
+#   lab     what the lab needs: JDK 17, Maven, free memory, free ports
+#
+# As root a missing JDK or Maven is installed, after the command is printed; NO_INSTALL=1 refuses.
+# Exit codes: 0 all is there, 1 a problem (said on stderr), 2 wrong usage,
+#             3 no JDK or Maven and it may not be installed: the caller can leave the lab out.
+set -u
+
+NEEDED_MIB=6144
+# Ports of YARN, the web application proxy and Kafka. `LAB_ZK=1` adds ZooKeeper's.
+PORTS="8088 8030 8031 8032 8033 8040 8041 8042 20888 9092 9093"
+[ "${LAB_ZK:-}" = 1 ] && PORTS="$PORTS 2181"
+
+project=$(cd "$(dirname "$0")/.." && pwd)
+lab_home=${LAB_HOME:-$project/.lab/run}
+
+complain() {
+    printf '%s\n' "preflight: $*" >&2
+}
+
+# --- Python
+
+# Prints the interpreter's real path (not that of a shim) if it is new enough and can make a virtual environment.
+usable_python() {
+    "$1" -c '
+import sys
+assert sys.version_info >= (3, 11)
+import ensurepip, venv
+print(sys.executable)' 2>/dev/null
+}
+
+check_python() {
+    for candidate in "${PYTHON:-}" python3.13 python3.12 python3.11 python3; do
+        [ -n "$candidate" ] || continue
+        usable_python "$candidate" && return 0
+        [ "$candidate" = "${PYTHON:-}" ] && complain "PYTHON=$PYTHON is no Python 3.11 or newer with venv"
+    done
+    complain "no Python 3.11 or newer with venv (looked for \$PYTHON, python3.13, python3.12, python3.11, python3)"
+    complain "  Debian 12, Ubuntu 24.04:  apt-get install -y python3 python3-venv"
+    complain "  Amazon Linux 2023:        dnf install -y python3.11"
+    return 1
+}
+
+# --- JDK and Maven
+
+is_jdk_17() {
+    [ -x "$1/bin/java" ] && [ -x "$1/bin/javac" ] && grep -q '^JAVA_VERSION="17' "$1/release" 2>/dev/null
+}
+
+jdk_home() {
+    compiler=$(command -v javac) && compiler=$(readlink -f "$compiler")
+    for home in "${JAVA_HOME:-}" "${compiler%/bin/javac}" /usr/lib/jvm/*17*; do
+        if [ -n "$home" ] && is_jdk_17 "$home"; then
+            printf '%s\n' "$home"
+            return 0
+        fi
+    done
+    return 1
+}
+
+has_java_and_maven() {
+    jdk_home >/dev/null && command -v mvn >/dev/null
+}
+
+install_with() {
+    printf '%s\n' "preflight: no JDK 17 or no Maven; installing them: $*"
+    sh -c "$*" >&2 || return 1
+}
+
+install_java_and_maven() {
+    if command -v apt-get >/dev/null; then
+        install_with "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y openjdk-17-jdk-headless maven"
+    elif command -v dnf >/dev/null; then
+        install_with "dnf install -y java-17-amazon-corretto-devel maven"
+    else
+        complain "neither apt-get nor dnf is here to install a JDK 17 and Maven"
+        return 3
+    fi
+}
+
+check_java() {
+    if ! has_java_and_maven; then
+        if [ "${NO_INSTALL:-}" = 1 ] || [ "$(id -u)" != 0 ]; then
+            complain "the lab needs a JDK 17 (java and javac) and Maven; install them with"
+            complain "  Debian, Ubuntu:     apt-get update && apt-get install -y openjdk-17-jdk-headless maven"
+            complain "  Amazon Linux 2023:  dnf install -y java-17-amazon-corretto-devel maven"
+            return 3
+        fi
+        install_java_and_maven || return
+        if ! has_java_and_maven; then
+            complain "after the installation there is still no JDK 17 or no Maven"
+            return 1
+        fi
+    fi
+    printf '%s\n' "JDK: $(jdk_home)" "Maven: $(command -v mvn)"
+}
+
+# --- memory and ports
+
+lab_is_running() {
+    for file in "$lab_home"/pid/*; do
+        pid=$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' "$file" 2>/dev/null)
+        if [ -n "$pid" ] && grep -q -F "$lab_home/" "/proc/$pid/cmdline" 2>/dev/null; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+check_memory() {
+    free_mib=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)
+    if [ "$free_mib" -lt "$NEEDED_MIB" ]; then
+        complain "the lab needs $NEEDED_MIB MiB of free memory, $free_mib MiB are free"
+        return 1
+    fi
+    printf '%s\n' "free memory: $free_mib MiB"
+}
+
+# Prints the inodes of the sockets that listen on this port, on a loopback address or on all addresses.
+listening_sockets() {
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port="$(printf '%04X' "$1")" '
+        $4 == "0A" {
+            split($2, local, ":")
+            if (local[2] == port && (local[1] ~ /^0+$/ || local[1] ~ /7F$/ || local[1] ~ /^0+1000000$/)) print $10
+        }'
+}
+
+holder() {
+    pid=$(ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v socket="socket:[$1]" -F '[ /]' '
+        /^\/proc\// { pid = $3 }
+        index($0, socket) { print pid; exit }')
+    if [ -n "$pid" ]; then
+        printf 'pid %s: %s\n' "$pid" "$(tr '\0\n' '  ' <"/proc/$pid/cmdline" | cut -c1-100)"
+    else
+        printf 'a process that this user may not see\n'
+    fi
+}
+
+check_ports() {
+    busy=0
+    for port in $PORTS; do
+        for inode in $(listening_sockets "$port"); do
+            complain "port $port is taken by $(holder "$inode")"
+            busy=1
+        done
+    done
+    return "$busy"
+}
+
+check_lab() {
+    check_java || return
+    if lab_is_running; then
+        printf '%s\n' "the lab in $lab_home runs already"
+        return 0
+    fi
+    problems=0
+    check_memory || problems=1
+    check_ports || problems=1
+    return "$problems"
+}
+
+case "${1:-}" in
+    python) check_python ;;
+    lab) check_lab ;;
+    *)
+        complain "usage: preflight.sh python|lab"
+        exit 2
+        ;;
+esac
