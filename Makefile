@@ -1,16 +1,67 @@
 # Every command a user or maintainer needs; `make` alone lists them.
 SHELL := /bin/bash
 BIN := .venv/bin
-STAMP := .setup/done
+LAB := PYTHONPATH=deploy $(BIN)/python -m lab
+FAST := not e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help setup
+.PHONY: help setup run test check e2e e2e-all lab-up lab-down lab-status lab-load parity bench clean
 
 help: ## this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## set up .venv from the lock file; the command is then .venv/bin/autoscaler
+setup: .venv/installed ## set up .venv from the lock file; the command is then .venv/bin/autoscaler
 
-$(STAMP): requirements.lock pyproject.toml
+.venv/installed: requirements.lock pyproject.toml deploy/setup.sh
 	@deploy/setup.sh
-	@mkdir -p $(@D) && touch $@
+	@touch $@
+
+run: setup ## the story: a lab with real parts, jobs, the daemon, a load that rises and falls (10 minutes)
+	@deploy/preflight.sh lab
+	@PYTHONPATH=deploy $(BIN)/python -m demo
+
+test: setup ## all tests, those on the lab included
+	@deploy/test.sh
+
+check: setup ## formatter, linter, types, import contracts and the fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -m "$(FAST)" -n auto
+
+e2e: setup ## the tests on the lab, on one Flink (FLINK=1.18|1.19|1.20|2.x, default 1.20)
+	@deploy/preflight.sh lab
+	$(BIN)/pytest -m e2e tests/e2e
+
+e2e-all: setup ## the tests on the lab, on Flink 1.18, 1.19, 1.20 and 2.x
+	@deploy/preflight.sh lab
+	@for version in 1.18 1.19 1.20 2.x; do echo "Flink $$version"; FLINK=$$version $(BIN)/pytest -m e2e tests/e2e || exit 1; done
+
+lab-up: setup ## start the lab and its jobs and leave them running
+	@deploy/preflight.sh lab
+	@$(LAB) up --jobs
+
+lab-down: setup ## end the lab
+	@$(LAB) down
+
+lab-status: setup ## addresses, applications, jobs and memory of the lab
+	@$(LAB) status
+
+# make lab-load 800: the second word is the rate, not a goal
+ifeq (lab-load,$(firstword $(MAKECMDGOALS)))
+RATE ?= $(word 2,$(MAKECMDGOALS))
+$(eval $(wordlist 2,9,$(MAKECMDGOALS)):;@:)
+endif
+lab-load: setup ## change the load: make lab-load RATE (records per second into `orders`, the others in proportion)
+	@$(LAB) load $(RATE)
+
+parity: setup ## compare decisions with those of a file: make parity CASES=FILE
+	@$(BIN)/python deploy/parity.py $(CASES)
+
+bench: setup ## what the daemon costs: calls, bytes, CPU, memory, lateness, storage
+	@PYTHONPATH=deploy $(BIN)/python -m bench
+
+clean: ## end the lab; remove .venv and .lab
+	@test ! -x $(BIN)/python || $(LAB) clean
+	rm -rf .venv .lab

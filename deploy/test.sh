@@ -1,0 +1,19 @@
+#!/bin/bash
+# All tests: the fast ones, then those on the lab with Flink 1.20 and, where versions differ, 1.18.
+# Without a JDK the lab is left out, and the last line says so; in CI that is a failure.
+set -u
+cd "$(dirname "$0")/.."
+deploy/preflight.sh lab
+lab=$?
+[ $lab -eq 0 ] || [ $lab -eq 3 ] || exit $lab
+
+failed=0
+.venv/bin/pytest -m "not e2e" -n auto || failed=1
+if [ $lab -eq 3 ]; then
+    echo "LEFT OUT: the end-to-end tests on the lab (no JDK 17 with Maven; see above how to install them)"
+    [ "${CI:-}" != true ] || exit 1
+    exit $failed
+fi
+FLINK=1.20 .venv/bin/pytest -m e2e tests/e2e || failed=1
+FLINK=1.18 .venv/bin/pytest -m "e2e and versions_differ" tests/e2e || failed=1
+exit $failed
