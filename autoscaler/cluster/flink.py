@@ -26,8 +26,7 @@ _T = TypeVar("_T")
 
 
 class FlinkRest:
-    """One application's Flink, as far as its REST answers at ``tracking_url``, which the ResourceManager
-    gave.
+    """One application's Flink, as far as its REST answers at ``tracking_url``, which the ResourceManager gave.
 
     At most two requests are on their way to one application at a time, over all objects with its id.
     """
@@ -78,9 +77,7 @@ class FlinkRest:
         """Read metrics over subtasks; ``None`` means a name is not there (any more): list them again."""
         if not names:
             return {}
-        return self._read(
-            f"{_metrics_path(job_id, vertex_id)}?{_query(names, agg)}", flink_json.parse_metrics, list
-        )
+        return self._read(f"{_metrics_path(job_id, vertex_id)}?{_query(names, agg)}", flink_json.parse_metrics, list)
 
     def checkpoints(self, job_id: str) -> Checkpoints:
         return self._read(f"jobs/{job_id}/checkpoints", flink_json.parse_checkpoints, dict)

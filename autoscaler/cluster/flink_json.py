@@ -73,8 +73,7 @@ class VertexCounters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetails:
-    """One job with its vertices. ``running_since`` starts anew with every attempt; ``None`` if it does not
-    run.
+    """One job with its vertices. ``running_since`` starts anew with every attempt; ``None`` if it does not run.
 
     ``sparse`` is the form Flink gives while there is no execution graph (waiting for slots, or failed before
     it had any): its vertices carry the submitted parallelism, not the present one, so they are left out.
@@ -297,9 +296,7 @@ def _counters(vertex: Mapping[str, Any]) -> VertexCounters:
         duration=duration if duration >= 0 else None,
         tasks={intern(state): count for state, count in (vertex.get("tasks") or {}).items() if count},
         read_records=_number(metrics.get("read-records")) if metrics.get("read-records-complete") else None,
-        write_records=_number(metrics.get("write-records"))
-        if metrics.get("write-records-complete")
-        else None,
+        write_records=_number(metrics.get("write-records")) if metrics.get("write-records-complete") else None,
         busy_ms=_number(metrics.get("accumulated-busy-time")) if complete else None,
         idle_ms=_number(metrics.get("accumulated-idle-time")) if complete else None,
         back_pressured_ms=_number(metrics.get("accumulated-backpressured-time")) if complete else None,
@@ -314,15 +311,11 @@ def _doubts(vertex: Mapping[str, Any]) -> list[str]:
         found.append(intern(f"counters of {vertex.get('name')} incomplete"))
     subtasks = sum((vertex.get("tasks") or {}).values())
     if subtasks != vertex["parallelism"]:
-        found.append(
-            f"{subtasks} subtasks reported of {vertex.get('name')}, which runs at {vertex['parallelism']}"
-        )
+        found.append(f"{subtasks} subtasks reported of {vertex.get('name')}, which runs at {vertex['parallelism']}")
     return found
 
 
-def _in_order(
-    vertices: Iterable[Mapping[str, Any]], nodes: Iterable[Mapping[str, Any]]
-) -> tuple[Vertex, ...]:
+def _in_order(vertices: Iterable[Mapping[str, Any]], nodes: Iterable[Mapping[str, Any]]) -> tuple[Vertex, ...]:
     """Build the vertices with their inputs, every input before the vertex it feeds, else in the order given.
 
     The plan's order is from the sinks in some versions and from the sources in others.
@@ -359,8 +352,7 @@ def _vertex(vertex: Mapping[str, Any], inputs: tuple[Input, ...]) -> Vertex:
 def _inputs(node: Mapping[str, Any]) -> tuple[Input, ...]:
     """Read a node's inputs; of two edges from one vertex the first gives the place, the last the strategy."""
     strategies = {
-        intern(edge["id"]): intern(str(edge.get("ship_strategy", "")).upper())
-        for edge in node.get("inputs") or ()
+        intern(edge["id"]): intern(str(edge.get("ship_strategy", "")).upper()) for edge in node.get("inputs") or ()
     }
     return tuple(Input(id=vertex, ship_strategy=strategy) for vertex, strategy in strategies.items())
 

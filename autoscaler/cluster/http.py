@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from http.client import HTTPException
+from time import monotonic
 from time import sleep as _sleep
 from typing import Any, Final, NamedTuple
 from weakref import WeakValueDictionary
@@ -31,6 +32,7 @@ _MAX_CONNECT_S: Final = 3.0
 _MAX_TEXT: Final = 300
 _RETRIES: Final = 2
 _RETRY_WAIT_S: Final = 0.1
+_LEAST_S: Final = 0.01
 _PER_APPLICATION: Final = 2
 _PACKAGE: Final = re.compile(r"^(?:[a-z_][\w$]*\.)+(?=[A-Z])")
 
@@ -158,17 +160,14 @@ class HttpClient:
         if gate is None:
             return self._read(url, timeout)
         if not gate.enter(timeout):
-            raise Transient(
-                "busy", f"{_where('GET', url)}: not sent, earlier requests to it did not end in {timeout:g} s"
-            )
+            message = f"{_where('GET', url)}: not sent, earlier requests to it did not end in {timeout:g} s"
+            raise Transient("busy", message)
         try:
             return self._read(url, timeout)
         finally:
             gate.leave()
 
-    def put_json(
-        self, url: str, body: object, gate: Gate | None = None, timeout_s: float | None = None
-    ) -> PutAnswer:
+    def put_json(self, url: str, body: object, gate: Gate | None = None, timeout_s: float | None = None) -> PutAnswer:
         """Send a PUT exactly once, on a connection of its own, and say what is known of it."""
         timeout = timeout_s or self.timeout_s
         if gate is None:
@@ -182,6 +181,7 @@ class HttpClient:
             gate.leave()
 
     def _read(self, url: str, timeout: float) -> Any:
+        deadline = monotonic() + timeout
         try:
             return self._read_once(url, timeout)
         except Transient as error:
@@ -194,7 +194,8 @@ class HttpClient:
             sleep=self._sleep,
             reraise=True,
         )
-        return again(self._read_once, url, timeout)
+        # What is left of the time is shared: a server that hangs up late must not be waited for three times.
+        return again(lambda: self._read_once(url, max(deadline - monotonic(), _LEAST_S)))
 
     def _read_once(self, url: str, timeout: float) -> Any:
         reply = self._exchange(self._adapter, Request("GET", url, self._get_headers), timeout)
@@ -288,7 +289,7 @@ def put_answer(url: str, reply: Reply) -> PutAnswer:
     error = failure("PUT", url, reply)
     if isinstance(error, Rejected | Gone):
         result = PutResult.REJECTED
-    elif isinstance(error, Transient) and (error.kind in ("redirect", "warning-page") or reply.status == 404):
+    elif isinstance(error, Transient) and (error.kind in ("redirect", "warning-page") or 400 <= reply.status < 500):
         # Only the proxy says these, and it says them instead of passing the request on.
         result = PutResult.NOT_SENT
     else:
@@ -299,8 +300,7 @@ def put_answer(url: str, reply: Reply) -> PutAnswer:
 def _complaint(where: str, status: int, document: object) -> ClusterError:
     """Judge a JSON answer that is an error, Flink's or the ResourceManager's.
 
-    Flink says 500 to a job it does not know and where the scheduler cannot rescale: the text counts, not the
-    status.
+    Flink says 500 to a job it does not know and where the scheduler cannot rescale: the text counts, not the status.
     """
     text, full = _error_text(document)
     message = f"{where}: {text}"
@@ -344,16 +344,12 @@ def _spoken(error: str) -> str:
 def _not_json(where: str, reply: Reply) -> Transient:
     start = _start(reply.body)
     kind = "not-json"
-    if "html" in reply.headers.get("Content-Type", "").lower() or start.lower().startswith(
-        ("<html", "<!doctype")
-    ):
+    if "html" in reply.headers.get("Content-Type", "").lower() or start.lower().startswith(("<html", "<!doctype")):
         kind = "html"
         if b"may not be safe" in reply.body:
             # A secured proxy asks a person to confirm before it shows another user's application.
             kind = "warning-page"
-        start = _start(
-            re.sub(rb"<style.*?</style>|<[^>]*>|<!--.*?-->", b" ", reply.body[:8192], flags=re.DOTALL)
-        )
+        start = _start(re.sub(rb"<style.*?</style>|<[^>]*>|<!--.*?-->", b" ", reply.body[:8192], flags=re.DOTALL))
     content_type = reply.headers.get("Content-Type", "no content type")
     return Transient(kind, f"{where}, {content_type}: {start}", again=reply.status == 503)
 
@@ -364,7 +360,7 @@ def _lost(request: Request, error: Exception, timeout: float) -> Transient:
     if isinstance(error, failed.ConnectTimeout):
         return Transient("timeout", f"{where}: no connection within {min(_MAX_CONNECT_S, timeout):g} s")
     if isinstance(error, failed.Timeout | wire.TimeoutError | TimeoutError):
-        return Transient("timeout", f"{where}: no complete answer within {timeout:g} s")
+        return Transient("timeout", f"{where}: no complete answer within {timeout:.3g} s")
     if isinstance(error, failed.SSLError | wire.SSLError):
         return Transient("tls", f"{where}: TLS failed: {error}")
     if isinstance(error, failed.InvalidURL | wire.LocationValueError):

@@ -30,9 +30,10 @@ _OF_SOURCES: Final = frozenset({_PENDING, _RECORDS_IN, _RECORDS_OUT, RECORDS_IN_
 class VertexReading:
     """One vertex's numbers, not rounded; ``None`` where Flink does not say.
 
-    ``load`` and ``back_pressure`` are shares of time, ``busy_ms``, ``records_in`` and ``records_out``
-    counters of the present attempt summed over subtasks. ``records_in_per_s`` is of non-sources; ``pending``
-    and ``source_records_in_per_s``, summed over the operators that read, are of sources.
+    ``load`` and ``back_pressure`` are shares of time, ``back_pressured_ms_per_s`` is the latter as Flink sends it, for
+    a formula that must not round twice. ``busy_ms``, ``records_in`` and ``records_out`` are counters of the present
+    attempt, summed over subtasks. ``records_in_per_s`` is of non-sources; ``pending`` and ``source_records_in_per_s``,
+    summed over the operators that read, are of sources.
     """
 
     load: float | None = None
@@ -41,6 +42,7 @@ class VertexReading:
     records_out: float | None = None
     records_in_per_s: float | None = None
     back_pressure: float | None = None
+    back_pressured_ms_per_s: float | None = None
     pending: float | None = None
     source_records_in_per_s: float | None = None
 
@@ -105,9 +107,8 @@ def vertex_reading(
         records_in=_source_records_in(counters, metrics) if source else counters.read_records,
         records_out=counters.write_records,
         records_in_per_s=None if source else read.get(RECORDS_IN_PER_S, _NOTHING).sum,
-        back_pressure=_share(counters.back_pressured_ms, counters)
-        if lean
-        else _waiting(read.get(BACK_PRESSURED)),
+        back_pressure=_share(counters.back_pressured_ms, counters) if lean else _waiting(read.get(BACK_PRESSURED)),
+        back_pressured_ms_per_s=read.get(BACK_PRESSURED, _NOTHING).avg,
         pending=_sum(read, _PENDING) if source else None,
         source_records_in_per_s=_sum(read, RECORDS_IN_PER_S) if source else None,
     )

@@ -102,9 +102,7 @@ class Request(PreparedRequest):
     list of headers it passes on is case-sensitive.
     """
 
-    def __init__(
-        self, method: str, url: str, headers: CaseInsensitiveDict[str], body: bytes | None = None
-    ) -> None:
+    def __init__(self, method: str, url: str, headers: CaseInsensitiveDict[str], body: bytes | None = None) -> None:
         super().__init__()
         self.method = method
         self.url = url
@@ -160,10 +158,10 @@ class Adapter(HTTPAdapter):
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing: done when the pool was made."""
 
-    def request_url(self, request: PreparedRequest, proxies: Any) -> str:  # noqa: ARG002 - inherited
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
         return cast("Request", request).target
 
-    def build_response(self, req: PreparedRequest, resp: BaseHTTPResponse) -> Response:  # noqa: ARG002 - inherited
+    def build_response(self, req: PreparedRequest, resp: BaseHTTPResponse) -> Response:
         """Wrap without copying headers, reading cookies or guessing an encoding."""
         response = Response()
         response.status_code = resp.status

@@ -86,9 +86,8 @@ class ResourceManagers:
     """The ResourceManagers of one cluster, of which one is active; ``addresses`` are like
     ``http://host:8088``.
 
-    The active one is remembered and asked first. When it does not answer as an active one does, all are asked
-    who is. Redirects of a standby are not followed: they name the active one by the host name it knows itself
-    by.
+    The active one is remembered and asked first. When it does not answer as an active one does, all are asked who is.
+    Redirects of a standby are not followed: they name the active one by the host name it knows itself by.
     """
 
     def __init__(self, http: HttpClient, addresses: Sequence[str], timeout_s: float | None = None) -> None:
@@ -110,9 +109,7 @@ class ResourceManagers:
         document = self._http.get_json(_base(address) + _INFO, timeout_s=self._timeout_s)
         info = document.get("clusterInfo") if isinstance(document, dict) else None
         if not isinstance(info, dict):
-            raise Transient(
-                "unexpected", f"GET {address}{_INFO}: expected clusterInfo, got {document!r:.100}"
-            )
+            raise Transient("unexpected", f"GET {address}{_INFO}: expected clusterInfo, got {document!r:.100}")
         return str(info.get("haState") or "ACTIVE")
 
     def applications(self, wanted: ApplicationFilter | None = None) -> tuple[Application, ...]:

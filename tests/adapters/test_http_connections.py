@@ -8,7 +8,7 @@ import pytest
 
 from autoscaler.cluster.errors import Transient
 from autoscaler.cluster.http import HttpClient
-from tests.adapters.stub import CLOSE, Stub, errors, html, json_of, redirect
+from tests.adapters.stub import CLOSE, HANG, Stub, errors, html, json_of, redirect
 
 BUSY = errors("Service temporarily unavailable due to an ongoing leader election.", status=503)
 
@@ -106,6 +106,17 @@ def test_a_503_is_tried_again_twice_at_most(stub: Stub) -> None:
         assert stub.count("/a") == 3
         assert slept == [0.1]
         assert http.get_json(stub.url + "/b") == [1]
+
+
+def test_a_retry_has_only_what_is_left_of_the_time(stub: Stub) -> None:
+    """When the tries before have used up the time, a last one that hangs is given next to none."""
+    stub.answer("/a", BUSY, BUSY, HANG)
+
+    def use_up(_: float) -> None:
+        threading.Event().wait(0.2)
+
+    with HttpClient(workers=1, timeout_s=0.2, sleep=use_up) as http, pytest.raises(Transient, match=r"within 0\.01 s"):
+        http.get_json(stub.url + "/a")
 
 
 def test_requests_are_as_the_proxy_passes_them_on(stub: Stub, http: HttpClient) -> None:

@@ -198,9 +198,7 @@ RECORDED_JSON = sorted(
 
 
 @pytest.mark.parametrize(("name", "kind"), RECORDED_GETS.items(), ids=RECORDED_GETS)
-def test_recorded_refusals_of_the_proxy_are_transient(
-    stub: Stub, http: HttpClient, name: str, kind: str
-) -> None:
+def test_recorded_refusals_of_the_proxy_are_transient(stub: Stub, http: HttpClient, name: str, kind: str) -> None:
     """Whatever the proxy says in an application's place never means that a job is gone."""
     stub.answer(PATH, http_answer(name))
     with pytest.raises(Transient) as raised:

@@ -36,6 +36,7 @@ OUTCOMES = {
     "unknown job": (errors("x", "a.b.FlinkJobNotFoundException: c", status=500), PutResult.REJECTED),
     "not running": (redirect("http://rm:8088/cluster/app/application_1_0001"), PutResult.NOT_SENT),
     "unknown application": (html("<h1>could not be found in RM</h1>", 404), PutResult.NOT_SENT),
+    "no such method here": (html("<h1>Error 405</h1>", 405), PutResult.NOT_SENT),
     "warning page": (html("<h1>The following page may not be safe!</h1>"), PutResult.NOT_SENT),
     "another page": (html("<h1>Apache Flink Web Dashboard</h1>"), PutResult.UNCERTAIN),
     "not understood": (errors("Internal server error.", "x", status=500), PutResult.UNCERTAIN),
@@ -51,9 +52,7 @@ OUTCOMES = {
 
 
 @pytest.mark.parametrize(("answer", "result"), OUTCOMES.values(), ids=OUTCOMES)
-def test_each_outcome_is_named_and_sent_once(
-    stub: Stub, http: HttpClient, answer: Answer, result: PutResult
-) -> None:
+def test_each_outcome_is_named_and_sent_once(stub: Stub, http: HttpClient, answer: Answer, result: PutResult) -> None:
     """Whatever comes back, the PUT went out once, and only certainty is called certain."""
     stub.answer(PATH, answer, method="PUT")
     put = http.put_json(stub.url + PATH, BODY, timeout_s=0.3)
@@ -145,9 +144,7 @@ def test_accepted_and_unknown_in_every_release(release: str) -> None:
         "put_cancelled": PutResult.REJECTED,
     }.items():
         answer = flink_answer(release, name)
-        assert (
-            put_answer("http://h/x", Reply(answer.status, dict(answer.headers), answer.body)).result is result
-        )
+        assert put_answer("http://h/x", Reply(answer.status, dict(answer.headers), answer.body)).result is result
 
 
 RECORDED = {
@@ -181,9 +178,7 @@ RECORDED = {
 
 
 @pytest.mark.parametrize(("name", "result"), RECORDED.items(), ids=RECORDED)
-def test_recorded_answers_through_the_proxy(
-    stub: Stub, http: HttpClient, name: str, result: PutResult
-) -> None:
+def test_recorded_answers_through_the_proxy(stub: Stub, http: HttpClient, name: str, result: PutResult) -> None:
     """What the proxy said to a PUT, in life, after a kill and after the end, is judged right."""
     stub.answer(PATH, http_answer(name), method="PUT")
     assert http.put_json(stub.url + PATH, BODY).result is result
@@ -195,14 +190,10 @@ def test_every_recorded_put_is_judged() -> None:
 
 
 @given(
-    status=st.sampled_from(
-        [200, 201, 202, 204, 301, 302, 307, 308, 400, 404, 408, 409, 429, 500, 502, 503, 504]
-    ),
+    status=st.sampled_from([200, 201, 202, 204, 301, 302, 307, 308, 400, 404, 408, 409, 429, 500, 502, 503, 504]),
     body=st.sampled_from([b"", b"{}", b"[]", b"<html>x</html>", b'{"errors":["x"]}', b'{"errors":', b"\xff"]),
     content_type=st.sampled_from(["application/json", "text/html", "text/plain", ""]),
-    extra=st.sampled_from(
-        [(), (("Location", "/elsewhere"),), (("Connection", "close"),), (("Retry-After", "0"),)]
-    ),
+    extra=st.sampled_from([(), (("Location", "/elsewhere"),), (("Connection", "close"),), (("Retry-After", "0"),)]),
     send=st.sampled_from(["whole", "whole", "close", "cut"]),
 )
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
