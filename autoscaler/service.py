@@ -107,7 +107,7 @@ class Service:
         self._act = act
         self._spread = spread
         self._interval = interval
-        self._http = HttpClient(workers=settings.workers + SUSPECT_THREADS, timeout_s=settings.request_timeout / 1000)
+        self._http = HttpClient(workers=settings.workers + SUSPECT_THREADS + 1, timeout_s=settings.request_timeout / 1000)
         self._wire = Wire()
         self._scheduler = StepScheduler(settings.workers)
         self.flink_conf = FlinkConf(settings.flink_conf)

@@ -111,9 +111,11 @@ def source_demand(source: Measured, policy: Policy) -> tuple[float | None, float
 
     Target: ``max(0, records_in per s + lag growth per s)``, what arrives at the source whether it is read
     or not. Catch-up: ``lag / catch-up duration in whole seconds``, 0 if that is switched off. A lag unknown
-    now counts as 0.
+    now counts as 0; one that was never known, because the connector does not report it, does not grow (extras).
     """
     lag_growth = rate(source.times, [sample.lag for sample in source.samples])
+    if lag_growth is None and policy.extras:
+        lag_growth = 0.0
     arriving = None if source.records_in is None or lag_growth is None else known(source.records_in + lag_growth)
     if arriving is None:
         raise UndecidableError(f"no rate of records or lag is known for the source {source.vertex.name}")

@@ -36,7 +36,7 @@ def contract(layers: Sequence[Layer], flink_version: str | None, profile: str) -
 
     A bad value holds this job alone: the detail names key, value and source.
     """
-    resolved = resolve(layers)
+    resolved = resolve(layers, profile)
     config = resolved.flat()
     objection = next((found for rule in RULES if (found := rule(config, flink_version)) is not None), None)
     wanted, shape, detail = Policy(), Cluster(), ""

@@ -168,7 +168,7 @@ def _observed_tpr(vertex: Vertex, reading: VertexReading, policy: Policy, earlie
     return observed_true_processing_rate(
         rate_in=reading.source_records_in_per_s,
         lag=reading.pending,
-        back_pressured_ms_per_s=None if reading.back_pressure is None else reading.back_pressure * 1000,
+        back_pressured_ms_per_s=reading.back_pressured_ms_per_s,
         earlier=[s.vertices[vertex.id].observed_tpr for s in earlier if vertex.id in s.vertices],
         policy=policy,
     )
