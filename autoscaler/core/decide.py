@@ -40,9 +40,8 @@ def decide(window: Window, history: History, policy: Policy, cluster: Cluster, n
     plan = Plan(facts=facts, delayed=delayed)
     try:
         for step in STEPS:
-            plan = step(plan)
-            if plan.reason is not None:
-                break
+            if plan.reason is None:
+                plan = step(plan)
     except UndecidableError as error:
         return decision(failed(plan, delayed), str(error))
     return decision(plan)
@@ -79,6 +78,7 @@ def failed(plan: Plan, delayed: Mapping[VertexId, DelayedScaleDown]) -> Plan:
 
 def decision(plan: Plan, error: str | None = None) -> Decision:
     """Return a finished plan as the decision it stands for."""
+    assert plan.reason is not None  # the last step gives one
     facts = plan.facts
     current = {vertex.id: vertex.parallelism for vertex in facts.window.topology.vertices}
     rescale = plan.reason is Reason.SCALE
@@ -87,7 +87,7 @@ def decision(plan: Plan, error: str | None = None) -> Decision:
     samples = facts.metrics.samples
     return Decision(
         at=facts.now,
-        reason=plan.reason or Reason.ERROR,
+        reason=plan.reason,
         rescale=rescale,
         parallelism=parallelism,
         advised=advised,

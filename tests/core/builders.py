@@ -1,7 +1,7 @@
 """Valid values of the domain by default; a test names only what it is about.
 
-The default job is one source ``a`` that reads 1,000 records/s at load 0.7 for the whole of a full window of six
-samples, one a minute: at the target of 0.7 there is nothing to do.
+The default job is one source ``a`` that reads 1,000 records/s at load 0.5 for the whole of a full window of six
+samples, one a minute: at the target of 0.5 there is nothing to do.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def a_policy(**changes: Any) -> Policy:
         "extras": False,
         "metrics_window": WINDOW,
         "stabilization_interval": MINUTE,
-        "utilization_target": 0.7,
+        "utilization_target": 0.5,
         "utilization_boundary": 0.1,
         "scale_up_grace_period": 0,
         "catch_up_duration": 10 * MINUTE,
@@ -61,7 +61,8 @@ def a_vertex(id: str = "a", *inputs: str, strategy: str = "REBALANCE", **changes
 
 def a_sample(at: Millis = NOW, **changes: Any) -> Sample:
     """Return a sample without vertices."""
-    return Sample(**{"at": at, "vertices": {}} | changes)
+    defaults: dict[str, Any] = {"at": at, "vertices": {}}
+    return Sample(**defaults | changes)
 
 
 def a_window(
@@ -88,16 +89,14 @@ def a_window(
                 **_at(job or {}, index),
             )
         )
-    return Window(
-        topology=Topology(vertices=vertices), running_since=running_since, samples=tuple(samples)
-    )
+    return Window(topology=Topology(vertices=vertices), running_since=running_since, samples=tuple(samples))
 
 
 def _vertex_sample(vertex: Vertex, values: Values, index: int) -> VertexSample:
     read = 60_000.0 * index
     steady: dict[str, Any] = {
-        "load": 0.7,
-        "accumulated_busy_ms": 42_000.0 * vertex.parallelism * index,
+        "load": 0.5,
+        "accumulated_busy_ms": 30_000.0 * vertex.parallelism * index,
         "records_in": read,
         "records_out": read,
         "lag": 0.0 if vertex.is_source else None,
@@ -106,9 +105,7 @@ def _vertex_sample(vertex: Vertex, values: Values, index: int) -> VertexSample:
 
 
 def _at(values: Values, index: int) -> dict[str, Any]:
-    return {
-        name: value[index] if isinstance(value, Sequence) else value for name, value in values.items()
-    }
+    return {name: value[index] if isinstance(value, Sequence) else value for name, value in values.items()}
 
 
 def counter(per_s: float, count: int = 6) -> list[float | None]:
@@ -131,8 +128,7 @@ def a_scaling(at: Millis = NOW - HOUR, **changes: Any) -> Scaling:
 def a_delay(*requests: tuple[Millis, int, bool], first: Millis | None = None) -> DelayedScaleDown:
     """Return held-back requests: when, to what parallelism, outside bounds or not."""
     kept = tuple(
-        DelayedRequest(at=at, parallelism=parallelism, outside_bounds=outside)
-        for at, parallelism, outside in requests
+        DelayedRequest(at=at, parallelism=parallelism, outside_bounds=outside) for at, parallelism, outside in requests
     )
     return DelayedScaleDown(first=requests[0][0] if first is None else first, requests=kept)
 

@@ -27,9 +27,7 @@ from tests.core.builders import MINUTE, NOW, SECOND, a_policy, a_sample
 def test_metric_window(ages_s: list[int], running_s: int, full: bool, kept: int) -> None:
     """A window fills from its first stable sample on, and is trimmed only once it is full."""
     samples = tuple(a_sample(NOW - age * SECOND) for age in ages_s)
-    window = Window(
-        topology=Topology(vertices=()), running_since=NOW - running_s * SECOND, samples=samples
-    )
+    window = Window(topology=Topology(vertices=()), running_since=NOW - running_s * SECOND, samples=samples)
     found = metric_window(window, a_policy(metrics_window=5 * MINUTE, stabilization_interval=MINUTE), NOW)
     assert (found.is_full, len(found.samples)) == (full, kept)
     assert found.samples == samples[len(samples) - kept :]

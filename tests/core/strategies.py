@@ -1,0 +1,169 @@
+"""Arbitrary jobs, windows, histories and policies for properties."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from autoscaler.model import (
+    Alignment,
+    BusyTimeAggregator,
+    Cluster,
+    DelayedRequest,
+    DelayedScaleDown,
+    History,
+    Input,
+    Policy,
+    Restart,
+    Sample,
+    Scaling,
+    Topology,
+    Vertex,
+    VertexSample,
+    Window,
+)
+from tests.core.builders import HOUR, MINUTE, NOW, RUNNING_SINCE, WINDOW
+
+# A whole window takes long to draw.
+few = settings(max_examples=40, deadline=None)
+
+PLAUSIBLE = st.floats(0.0, 1e7)
+RATIOS = st.floats(0.0, 1.2)
+ANY_NUMBER = st.none() | st.floats(allow_nan=False)
+PARALLELISM = st.integers(1, 300)
+
+
+@st.composite
+def topologies(draw: st.DrawFn) -> Topology:
+    """Return up to four vertices in topological order, each fed by any of those before it, or a source."""
+    vertices: list[Vertex] = []
+    for index in range(draw(st.integers(1, 4))):
+        before = [vertex.id for vertex in vertices]
+        fed_by = draw(st.lists(st.sampled_from(before), max_size=3)) if before else []
+        parallelism = draw(PARALLELISM)
+        vertices.append(
+            Vertex(
+                id=f"v{index}",
+                name=f"vertex {index}",
+                parallelism=parallelism,
+                max_parallelism=draw(st.integers(parallelism, 1000)),
+                inputs=tuple(
+                    Input(id=each, ship_strategy=draw(st.sampled_from(["HASH", "FORWARD"]))) for each in fed_by
+                ),
+                finished=draw(st.booleans()) and draw(st.booleans()),
+                slot_sharing_group=draw(st.sampled_from([None, "x", "y"])),
+                source_partitions=draw(st.none() | st.integers(1, 400)),
+            )
+        )
+    return Topology(vertices=tuple(vertices))
+
+
+def vertex_samples(numbers: st.SearchStrategy[float | None]) -> st.SearchStrategy[VertexSample]:
+    """Return what a vertex reports, every value any of ``numbers``."""
+    return st.builds(
+        VertexSample,
+        **dict.fromkeys(
+            ("accumulated_busy_ms", "records_in", "records_out", "records_in_per_s", "lag", "observed_tpr"), numbers
+        ),
+        load=RATIOS if numbers is PLAUSIBLE else numbers,
+        back_pressure=RATIOS,
+    )
+
+
+@st.composite
+def windows(draw: st.DrawFn, numbers: st.SearchStrategy[float | None] = PLAUSIBLE) -> Window:
+    """Return a window, mostly full, over arbitrary values."""
+    topology = draw(topologies())
+    ages = [*draw(st.lists(st.integers(1, 6), unique=True, max_size=2)), 0]
+    if draw(st.booleans()):
+        ages.append(WINDOW // MINUTE)
+    samples = tuple(
+        Sample(
+            at=NOW - age * MINUTE,
+            vertices={vertex.id: draw(vertex_samples(numbers)) for vertex in topology.vertices},
+            gc_pressure=draw(st.none() | RATIOS),
+            heap_usage=draw(st.none() | RATIOS),
+            doubts=("a counter is incomplete",) if draw(st.integers(0, 9)) == 0 else (),
+        )
+        for age in sorted(set(ages), reverse=True)
+    )
+    return Window(topology=topology, running_since=RUNNING_SINCE, samples=samples)
+
+
+@st.composite
+def histories(draw: st.DrawFn, numbers: st.SearchStrategy[float | None] = PLAUSIBLE) -> History:
+    """Return a history of any of the vertices a window may have."""
+    names = st.sampled_from([f"v{index}" for index in range(5)])
+    ages = st.lists(st.integers(1, 30 * HOUR), unique=True, max_size=4).map(lambda found: sorted(found, reverse=True))
+    scalings: dict[str, tuple[Scaling, ...]] = {}
+    delayed: dict[str, DelayedScaleDown] = {}
+    for name in draw(st.lists(names, unique=True)):
+        scalings[name] = tuple(
+            Scaling(
+                at=NOW - age,
+                from_parallelism=draw(PARALLELISM),
+                to_parallelism=draw(PARALLELISM),
+                tpr=draw(numbers),
+                expected_rate=draw(numbers),
+            )
+            for age in draw(ages)
+        )
+    for name in draw(st.lists(names, unique=True)):
+        at = draw(ages) or [HOUR]
+        falling = sorted(draw(st.lists(PARALLELISM, min_size=len(at), max_size=len(at), unique=True)), reverse=True)
+        requests = tuple(
+            DelayedRequest(at=NOW - age, parallelism=each, outside_bounds=draw(st.booleans()))
+            for age, each in zip(at, falling, strict=True)
+        )
+        delayed[name] = DelayedScaleDown(first=requests[0].at, requests=requests)
+    restarts = tuple(Restart(at=NOW - age, duration_s=draw(st.none() | st.integers(0, 2000))) for age in draw(ages))
+    return History(scalings=scalings, restarts=restarts, delayed=delayed)
+
+
+def policies(**changes: Any) -> st.SearchStrategy[Policy]:
+    """Return any policy a user may write, with a window of 5 minutes; ``changes`` are values or strategies."""
+    fields: dict[str, Any] = {
+        "extras": st.booleans(),
+        "metrics_window": WINDOW,
+        "stabilization_interval": st.sampled_from([0, MINUTE]),
+        "utilization_target": RATIOS,
+        "utilization_boundary": RATIOS,
+        "utilization_max": st.none() | RATIOS,
+        "utilization_min": st.none() | RATIOS,
+        "scale_down_interval": st.sampled_from([0, HOUR]),
+        "scale_up_grace_period": st.sampled_from([0, HOUR]),
+        "min_parallelism": st.integers(0, 20),
+        "max_parallelism": st.integers(1, 400),
+        "scale_down_max_factor": st.sampled_from([0.0, 0.3, 0.6, 1.0, 1.5]),
+        "scale_up_max_factor": st.sampled_from([0.0, 0.5, 2.0, 1e5, 1e300]),
+        "catch_up_duration": st.sampled_from([0, 400, 90_500, 30 * MINUTE]),
+        "restart_time": st.integers(0, HOUR),
+        "restart_time_tracking": st.booleans(),
+        "effectiveness_detection": st.booleans(),
+        "gc_pressure_threshold": st.sampled_from([0.5, 1.0]),
+        "history_max_count": st.integers(0, 5),
+        "busy_time_aggregator": st.sampled_from(BusyTimeAggregator),
+        "excluded_vertices": st.frozensets(st.sampled_from(["v0", "v1"]), max_size=1),
+        "quota_cpu": st.none() | st.floats(0.0, 1000.0),
+        "quota_memory": st.none() | st.integers(0, 10**12),
+        "alignment": st.sampled_from(Alignment),
+        "observed_scalability": st.booleans(),
+        "observed_scalability_min_observations": st.integers(1, 4),
+    }
+    return st.builds(
+        Policy,
+        **{
+            name: value if isinstance(value, st.SearchStrategy) else st.just(value)
+            for name, value in (fields | changes).items()
+        },
+    )
+
+
+CLUSTERS = st.builds(
+    Cluster,
+    task_manager_cpu=st.none() | st.floats(0.0, 64.0),
+    task_manager_memory=st.none() | st.integers(0, 10**12),
+    slots_per_task_manager=st.integers(1, 8),
+)

@@ -1,0 +1,189 @@
+"""Decision cases: documents in, documents out."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscaler.case import Case, CaseError, answer, decide_case, read_case, write_case
+from autoscaler.core import decide
+from autoscaler.model import Alignment, History, Input, Policy, Window
+from tests.core.builders import NOW, a_decision, a_policy, a_vertex, a_window
+from tests.core.strategies import ANY_NUMBER, few, histories, windows
+
+CONFIG = {
+    "job.autoscaler.metrics.window": "5 min",
+    "job.autoscaler.stabilization.interval": "1 min",
+    "job.autoscaler.scaling.parallelism-alignment.mode": "OFF",
+    "job.autoscaler.quota.cpu": "4",
+    "taskmanager.numberOfTaskSlots": "2",
+    "taskmanager.memory.process.size": "1 gb",
+}
+
+
+def a_case(**changes: Any) -> dict[str, Any]:
+    """Return a small case: a source with the least it may have."""
+    case: dict[str, Any] = {
+        "name": "small",
+        "profile": "apache",
+        "config": CONFIG,
+        "now": NOW,
+        "running_since": NOW - 600_000,
+        "vertices": [{"id": "a", "parallelism": 4, "max_parallelism": 128}],
+        "samples": [
+            {"at": NOW - 300_000, "vertices": {"a": {"load": 1, "records_in": 0, "lag": 0}}, "job": {}},
+            {"at": NOW, "vertices": {"a": {"load": 0.5, "records_in": 3e5, "lag": None}}},
+        ],
+    }
+    return case | changes
+
+
+def test_read_the_least() -> None:
+    """What may be absent is absent, and what has a default gets it."""
+    case = read_case(a_case())
+    vertex = case.window.topology.vertices[0]
+    assert (vertex.name, vertex.inputs, vertex.finished, vertex.source_partitions) == ("a", (), False, None)
+    assert case.window.samples[1].vertices["a"].lag is None
+    assert case.window.samples[1].gc_pressure is None
+    assert (case.history, case.now, case.name) == (History(), NOW, "small")
+    assert (case.cluster.task_manager_cpu, case.cluster.slots_per_task_manager) == (None, 2)
+    assert case.cluster.task_manager_memory == 2**30
+    assert (case.policy.alignment, case.policy.quota_cpu, case.policy.extras) == (Alignment.OFF, 4.0, False)
+
+
+def test_read_is_tolerant() -> None:
+    """Infinity is a string, NaN is absent, unknown keys are ignored, strategies may be in any case."""
+    vertices = [
+        {"id": "b", "parallelism": 1, "max_parallelism": 8, "inputs": [{"id": "a", "ship_strategy": "hash"}]},
+        {"id": "c", "parallelism": 1, "max_parallelism": 8, "inputs": [{"id": "b"}], "source_partitions": 0},
+        {"id": "a", "parallelism": 4, "max_parallelism": 128},
+    ]
+    values = {"observed_tpr": "Infinity", "lag": math.nan, "records_in": "-Infinity", "remark": "?", "load": 1}
+    samples = [{"at": NOW, "vertices": {"a": values}, "job": {"heap_usage": "Infinity"}, "doubts": ["x"]}]
+    case = read_case(a_case(vertices=vertices, samples=samples, task_manager_cpu=math.nan, why="any"))
+    a, b, c = case.window.topology.vertices
+    assert (a.id, b.inputs) == ("a", (Input(id="a", ship_strategy="HASH"),))
+    assert (c.inputs, c.source_partitions) == ((Input(id="b", ship_strategy=""),), None)
+    sample = case.window.samples[0]
+    assert (sample.heap_usage, sample.doubts) == (math.inf, ("x",))
+    assert sample.vertices["a"].observed_tpr == math.inf
+    assert sample.vertices["a"].records_in == -math.inf
+    assert sample.vertices["a"].lag is None
+    assert case.cluster.task_manager_cpu is None
+
+
+def test_config_values_need_not_be_text() -> None:
+    """A number or boolean in the configuration is read as flink-conf would have it."""
+    policy = read_case(a_case(config={"job.autoscaler.scaling.enabled": False, "job.autoscaler.quota.cpu": 3})).policy
+    assert (policy.scaling_enabled, policy.quota_cpu) == (False, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("profile", "extras", "expected"), [("emr", None, True), ("emr", False, False), (None, None, True)]
+)
+def test_extras(profile: str | None, extras: bool | None, expected: bool) -> None:
+    """Extras are as the profile says unless switched."""
+    assert read_case(a_case(profile=profile), extras).policy.extras is expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        pytest.param({"vertices": None}, "wrong kind", id="no-vertices"),
+        pytest.param({"vertices": [{"id": "a"}]}, "'parallelism'", id="no-parallelism"),
+        pytest.param({"vertices": [{"id": "a", "parallelism": 0, "max_parallelism": 1}]}, "below 1", id="none"),
+        pytest.param({"samples": [3]}, "wrong kind", id="sample-is-a-number"),
+        pytest.param({"now": "soon"}, "soon", id="no-time"),
+        pytest.param({"now": math.inf}, "wrong kind", id="no-end-of-time"),
+        pytest.param({"profile": "other"}, "other", id="unknown-profile"),
+        pytest.param({"config": {"job.autoscaler.metrics.window": "x"}}, "metrics.window", id="bad-option"),
+        pytest.param({"config": [1]}, "wrong kind", id="config-is-a-list"),
+    ],
+)
+def test_what_is_no_case(changes: dict[str, Any], says: str) -> None:
+    """A document that is no case is answered by its name and what is wrong with it."""
+    found = decide_case(a_case(**changes))
+    assert found["name"] == "small"
+    assert found.keys() == {"name", "error"}
+    assert says in found["error"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null"])
+def test_what_is_no_document(text: str) -> None:
+    """A line that is not JSON, or no object, is answered too."""
+    assert decide_case(text).keys() == {"name", "error"}
+    assert decide_case(text)["name"] is None
+
+
+def test_a_missing_key_is_named() -> None:
+    """What is missing is said."""
+    with pytest.raises(CaseError, match="'now'"):
+        read_case({"vertices": [], "samples": [], "running_since": 0})
+
+
+def test_answer_text_to_text() -> None:
+    """A case is answered with every number its decision rests on, as JSON can hold it."""
+    found = json.loads(
+        json.dumps(decide_case(json.dumps(a_case(config=CONFIG | {"job.autoscaler.restart.time": "0"}))))
+    )
+    assert found == {
+        "name": "small",
+        "error": "no rate of records or lag is known for the source a",
+        "reason": "ERROR",
+        "rescale": False,
+        "parallelism": {"a": 4},
+        "vertices": {},
+        "job": {},
+        "delayed_scale_down": {},
+        "events": [{"reason": "AutoscalerError", "vertex": None}],
+    }
+
+
+def test_answer_of_a_change() -> None:
+    """A change is told with what it is expected to bring; an infinite number is a string."""
+    found = answer(
+        a_decision(a_window(values={"a": {"load": 0.8}}, job={"gc_pressure": 0.1}), utilization_min=0.0), "x"
+    )
+    assert found["vertices"] == {
+        "a": {
+            "tpr": 1250.0,
+            "target_rate": 1000.0,
+            "catch_up_rate": 0.0,
+            "load": 0.8,
+            "scale_up_threshold": 1667.0,
+            "scale_down_threshold": "Infinity",
+            "expected_rate": 2187.5,
+        }
+    }
+    assert found["job"] == {"gc_pressure": 0.1, "heap_usage": None}
+    assert (found["reason"], found["parallelism"]) == ("SCALE", {"a": 7})
+    assert "error" not in found
+
+
+def test_answer_with_a_negative_infinity() -> None:
+    """A rate that runs backwards infinitely fast is written as such."""
+    window = a_window(values={"a": {"load": 0.0, "records_in": [-60.0 * index for index in range(6)]}})
+    assert answer(a_decision(window), None)["vertices"]["a"]["tpr"] == "-Infinity"
+
+
+@few
+@given(windows(ANY_NUMBER), histories(ANY_NUMBER), st.none() | st.floats(0.1, 64.0))
+def test_what_is_written_is_read_back(window: Window, history: History, cpu: float | None) -> None:
+    """An export holds everything a decision depends on."""
+    base = read_case(a_case(task_manager_cpu=cpu))
+    case = Case(window, history, base.policy, base.cluster, NOW, "export")
+    document = json.loads(json.dumps(write_case(case, "apache", CONFIG)))
+    found = read_case(document)
+    assert found == case
+    assert decide_case(document) == answer(decide(window, history, base.policy, base.cluster, NOW), "export")
+
+
+def test_a_policy_for_tests_is_a_policy() -> None:
+    """The builders' policy names fields that exist."""
+    assert isinstance(a_policy(), Policy)
+    assert a_vertex("b", "a").inputs == (Input(id="a", ship_strategy="REBALANCE"),)
