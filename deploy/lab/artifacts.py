@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.layout import LabError
+from lab.processes import last_lines
 
 HADOOP = "3.4.1"
 KAFKA = "3.9.1"
@@ -65,6 +66,10 @@ class JarSet:
     coordinates: tuple[str, ...]
     megabytes: int
     excluded_groups: tuple[str, ...] = ()
+
+    def folder(self, cache: Path) -> Path:
+        """Where the jars are once they are fetched."""
+        return cache / self.name / "jars"
 
     @property
     def pom(self) -> str:
@@ -134,12 +139,12 @@ def flink_jars(version: FlinkVersion) -> JarSet:
     )
 
 
-def fetch(jars: JarSet, cache: Path, say: Say) -> Path:
-    """Return the folder with these jars; ask Maven for them if this very set is not there yet."""
+def fetch(jars: JarSet, cache: Path, say: Say) -> None:
+    """Ask Maven for these jars if this very set is not in the cache yet."""
     folder = cache / jars.name
     pom = folder / "pom.xml"
     if pom.is_file() and pom.read_text(encoding="utf-8") == jars.pom:
-        return folder / "jars"
+        return
     # Maven fills a folder of its own, which takes its place only when complete.
     partial = cache / f"{jars.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -151,7 +156,6 @@ def fetch(jars: JarSet, cache: Path, say: Say) -> Path:
         jar.rename(jar.with_name(jar.name.replace("flink-yarn", "flink-dist")))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    return folder / "jars"
 
 
 def _run_maven(jars: JarSet, folder: Path, log: Path, say: Say) -> None:
@@ -187,32 +191,30 @@ def downloaded_megabytes(maven_log: Iterable[str]) -> float:
     return total
 
 
-def last_lines(file: Path, count: int = 15) -> str:
-    """Return the end of a log file, or a word on why there is none."""
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        return f"({error})"
-    return "\n".join(lines[-count:]) or "(empty)"
+def compiled_jar(package: str, label: str, cache: Path) -> Path:
+    """Return where the jar of one package of the lab's Java belongs; another source means another file."""
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in _sources(package))).hexdigest()[:12]
+    return cache / "build" / f"lab-{package}-{label}-{digest}.jar"
 
 
-def compile_jar(package: str, libraries: Path, label: str, cache: Path) -> Path:
-    """Compile one package of the lab's Java against these jars; kept until its source changes."""
-    sources = sorted((SOURCES / package).glob("*.java"))
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
-    jar = cache / "build" / f"lab-{package}-{label}-{digest}.jar"
+def compile_jar(package: str, libraries: Path, jar: Path) -> None:
+    """Compile one package of the lab's Java against these jars, unless it is there already."""
     if jar.is_file():
-        return jar
+        return
     classes = jar.with_suffix(".classes")
     shutil.rmtree(classes, ignore_errors=True)
     classes.mkdir(parents=True)
     tools = java_home() / "bin"
     flags = ["--release", "11", "-nowarn", "-Xlint:-options", "-d", str(classes), "-cp", f"{libraries}/*"]
-    _run_tool([str(tools / "javac"), *flags, *map(str, sources)])
+    _run_tool([str(tools / "javac"), *flags, *map(str, _sources(package))])
     partial = jar.with_suffix(".partial")
     _run_tool([str(tools / "jar"), "--create", "--file", str(partial), "-C", str(classes), "."])
     shutil.rmtree(classes)
-    return partial.rename(jar)
+    partial.rename(jar)
+
+
+def _sources(package: str) -> list[Path]:
+    return sorted((SOURCES / package).glob("*.java"))
 
 
 def _run_tool(command: list[str]) -> None:

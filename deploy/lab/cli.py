@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +23,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """Do what the command line says; 0 if it worked, 1 if not, 130 after Ctrl-C."""
     arguments = _parser().parse_args(words)
     command: Callable[[argparse.Namespace], None] = arguments.run
+    # A polite request to end cleans up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         command(arguments)
     except LabError as error:
@@ -80,11 +82,7 @@ def _say(line: str) -> None:
 def _up(arguments: argparse.Namespace) -> None:
     first, second = arguments.node_memory
     lab = Lab(node_memory_mb=(first, second), zookeeper=arguments.zookeeper, say=_say)
-    began = time.monotonic()
-    lab.up()
-    if arguments.jobs:
-        lab.submit_all()
-        _say(f"all jobs run after {time.monotonic() - began:.0f} s")
+    lab.up(jobs=arguments.jobs)
 
 
 def _submit(arguments: argparse.Namespace) -> None:

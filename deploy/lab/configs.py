@@ -130,8 +130,6 @@ def node_site(layout: Layout, node: int, memory_mb: int) -> Settings:
         prefix + "resource.cpu-vcores": 32,
         prefix + "vmem-check-enabled": False,
         prefix + "pmem-check-enabled": False,
-        # At its end a node waits this long for applications that nobody ends any more.
-        prefix + "process-kill-wait.ms": 500,
         # A developer's disk may be fuller than a server's.
         prefix + "disk-health-checker.max-disk-utilization-per-disk-percentage": 99,
     }

@@ -15,6 +15,7 @@ from lab.parts import Tools, environment, java
 from lab.processes import Processes
 from lab.story import Story
 
+SUBMISSION = "submit-"
 CLIENT_HEAP_MB = 256
 PATIENCE_SECONDS = 120.0
 JOB_CLASSES = {
@@ -93,7 +94,7 @@ class Submitter:
             "FLINK_PLUGINS_DIR": str(plugins),
         }
         return self.processes.run(
-            f"submit-{name}",
+            f"{SUBMISSION}{name}",
             (command[0], logging, *command[1:]),
             environment(self.tools, variables),
             PATIENCE_SECONDS,

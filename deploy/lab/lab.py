@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from lab import artifacts, configs, containers, load, parts, ports
@@ -17,10 +18,10 @@ from lab import layout as places
 from lab.artifacts import FlinkVersion
 from lab.configs import Value
 from lab.containers import Container
-from lab.jobs import Conf, Submitter
+from lab.jobs import SUBMISSION, Conf, Submitter
 from lab.layout import LabError, Layout
 from lab.parts import Part, Tools
-from lab.processes import Process, Processes, end, resident_megabytes
+from lab.processes import Process, Processes, end, last_lines, resident_megabytes
 from lab.rest import LIVE_STATES, Application, Job, Rest, Yarn, jobs_of
 from lab.story import Story
 
@@ -86,36 +87,41 @@ class Lab:
         self._processes = Processes(self.layout.pid, self.layout.log)
         self._rest = Rest()
         self._yarn = Yarn(self._rest)
-        self._prepared: Tools | None = None
 
     # --- start and end
 
-    def up(self) -> None:
-        """Start all parts that do not run yet. If one fails, end what was started and say which one."""
+    def up(self, *, jobs: bool = False) -> None:
+        """Start all parts that do not run yet, and the story's jobs if asked to.
+
+        If one fails, everything that was started is ended, and the error says which one it was.
+        """
         began = time.monotonic()
         running = self._processes.running()
         self._check_same_options(running)
         self._check_ports(running)
-        tools = self._tools()
+        self._fetch()
         if not running:
-            self._renew_home(tools)
+            self._renew_home()
         try:
-            for part in self._parts(tools):
+            for part in self._parts():
                 self._start(part)
-            for part in self._parts(tools):
+            for part in self._parts():
                 self._wait_for(part)
+            self._say(f"the lab is up after {time.monotonic() - began:.0f} s")
+            if jobs:
+                self.submit_all()
+                self._say(f"all jobs run after {time.monotonic() - began:.0f} s")
         except BaseException:
             # Ctrl-C included: half a lab is of no use, but one that was there before is not ours to end.
             if not running:
                 self.down()
             raise
-        self._say(f"the lab is up after {time.monotonic() - began:.0f} s")
 
     def down(self) -> None:
         """End what `up` has started, and what YARN has launched since; nothing else."""
         running = self._processes.running()
-        # Nodes first: they say good-bye to the ResourceManager, and wait for it long if it is gone.
-        self._processes.stop(*(name for name in running if name.startswith(parts.NODE)))
+        # Asked to end, a node would wait ten seconds for the time to delete its logs, which is hours away.
+        self._processes.stop(*(name for name in running if name.startswith(parts.NODE)), at_once=True)
         self._processes.stop(*running)
         while leftovers := containers.find_leftovers(self.layout):
             for process in leftovers:
@@ -148,19 +154,16 @@ class Lab:
 
     def _check_ports(self, running: Mapping[str, Process]) -> None:
         needed = {
-            address: part.title
-            for part in self._parts(_NO_TOOLS)
-            if part.name not in running
-            for address in part.addresses
+            address: part.title for part in self._parts() if part.name not in running for address in part.addresses
         }
         if taken := ports.busy(needed):
             raise LabError("\n".join(taken))
 
-    def _renew_home(self, tools: Tools) -> None:
+    def _renew_home(self) -> None:
         self._remove_home()
         self.layout.home.mkdir(parents=True, exist_ok=True)
         self.layout.options.write_text(json.dumps(asdict(self.options)), encoding="utf-8")
-        configs.write_daemons(self.layout, tools.hadoop, self.story, self.options.node_memory_mb)
+        configs.write_daemons(self.layout, self._tools.hadoop, self.story, self.options.node_memory_mb)
         load.write_rates(self.layout.rates, self.story.phases[0].rates)
 
     def _remove_home(self) -> None:
@@ -170,30 +173,32 @@ class Lab:
         for file in (self.layout.options, self.layout.rates):
             file.unlink(missing_ok=True)
 
+    @cached_property
     def _tools(self) -> Tools:
-        if self._prepared is None:
-            cache, say = self.layout.cache, self._say
-            hadoop = artifacts.fetch(artifacts.HADOOP_JARS, cache, say)
-            kafka = artifacts.fetch(artifacts.KAFKA_JARS, cache, say)
-            flink = artifacts.fetch(artifacts.flink_jars(self.version), cache, say)
-            self._prepared = Tools(
-                java_home=artifacts.java_home(),
-                hadoop=hadoop,
-                kafka=kafka,
-                flink=flink,
-                load_jar=artifacts.compile_jar("load", kafka, artifacts.KAFKA, cache),
-                jobs_jar=artifacts.compile_jar("jobs", flink, self.version.number, cache),
-            )
-        return self._prepared
+        cache = self.layout.cache
+        return Tools(
+            java_home=artifacts.java_home(),
+            hadoop=artifacts.HADOOP_JARS.folder(cache),
+            kafka=artifacts.KAFKA_JARS.folder(cache),
+            flink=artifacts.flink_jars(self.version).folder(cache),
+            load_jar=artifacts.compiled_jar("load", artifacts.KAFKA, cache),
+            jobs_jar=artifacts.compiled_jar("jobs", self.version.number, cache),
+        )
 
-    def _parts(self, tools: Tools) -> list[Part]:
+    def _fetch(self) -> None:
+        for jars in (artifacts.HADOOP_JARS, artifacts.KAFKA_JARS, artifacts.flink_jars(self.version)):
+            artifacts.fetch(jars, self.layout.cache, self._say)
+        artifacts.compile_jar("load", self._tools.kafka, self._tools.load_jar)
+        artifacts.compile_jar("jobs", self._tools.flink, self._tools.jobs_jar)
+
+    def _parts(self) -> list[Part]:
         nodes = len(self.options.node_memory_mb)
-        return parts.all_parts(self.layout, tools, self._yarn, nodes, self.options.zookeeper)
+        return parts.all_parts(self.layout, self._tools, self._yarn, nodes, self.options.zookeeper)
 
     def _start(self, part: Part) -> None:
         if self._processes.get(part.name):
             return
-        tools = self._tools()
+        tools = self._tools
         if part.name == "kafka" and not (self.layout.data / "kafka" / "meta.properties").exists():
             command = parts.kafka_format(self.layout, tools)
             self._processes.run("kafka-format", command, parts.environment(tools, {}), START_PATIENCE_SECONDS)
@@ -208,7 +213,7 @@ class Lab:
             ended = self._processes.get(part.name) is None
             if ended or time.monotonic() > deadline:
                 what = "ended while it started" if ended else "did not come up"
-                raise LabError(f"{part.title} {what}; the end of {log}:\n{artifacts.last_lines(log)}")
+                raise LabError(f"{part.title} {what}; the end of {log}:\n{last_lines(log)}")
             time.sleep(POLL_SECONDS)
 
     # --- jobs
@@ -236,15 +241,24 @@ class Lab:
 
     def submit_all(self) -> list[str]:
         """Start the story's jobs that do not run yet, together, and wait until all of them run."""
-        there = {app.name: app.id for app in self._yarn.applications(*LIVE_STATES)}
+        ids = {app.name: app.id for app in self._yarn.applications(*LIVE_STATES)}
         starters = {"orders": self.submit_orders, "joined": self.submit_joined, "session": self._full_session}
+        missing = {name: start for name, start in starters.items() if name not in ids}
         with ThreadPoolExecutor(len(starters)) as pool:
-            started = {name: pool.submit(start) for name, start in starters.items() if name not in there}
-            ids = {name: there[name] for name in starters if name in there}
-            ids |= {name: each.result() for name, each in started.items()}
-        for name, application_id in ids.items():
-            self.wait_until_running(application_id, jobs=len(SESSION_JOBS) if name == "session" else 1)
-        return list(ids.values())
+            started = {name: pool.submit(start) for name, start in missing.items()}
+            try:
+                ids |= {name: each.result() for name, each in started.items()}
+            except BaseException:
+                # Leaving the pool waits for its threads, and these for their clients.
+                self._end_submissions()
+                raise
+        for name in starters:
+            self.wait_until_running(ids[name], jobs=len(SESSION_JOBS) if name == "session" else 1)
+        return [ids[name] for name in starters]
+
+    def _end_submissions(self) -> None:
+        clients = [name for name in self._processes.running() if name.startswith(SUBMISSION)]
+        self._processes.stop(*clients, at_once=True)
 
     def _full_session(self) -> str:
         session = self.start_session()
@@ -253,9 +267,10 @@ class Lab:
         return session
 
     def _submitter(self) -> Submitter:
+        self._fetch()  # the lab may have been started for another Flink version
         return Submitter(
             layout=self.layout,
-            tools=self._tools(),
+            tools=self._tools,
             version=self.version,
             story=self.story,
             processes=self._processes,
@@ -367,13 +382,13 @@ class Lab:
 
     def start_resource_manager(self) -> None:
         """Start the ResourceManager again; it recovers its applications."""
-        self._restart(parts.resource_manager(self.layout, self._tools(), self._yarn))
+        self._restart(parts.resource_manager(self.layout, self._tools, self._yarn))
 
     def stop_proxy(self) -> None:
         self._processes.stop("proxy")
 
     def start_proxy(self) -> None:
-        self._restart(parts.proxy(self.layout, self._tools()))
+        self._restart(parts.proxy(self.layout, self._tools))
 
     def kill_node_manager(self, node: int) -> None:
         """End a NodeManager with SIGKILL.
@@ -383,7 +398,7 @@ class Lab:
         self._processes.stop(parts.node_name(node), at_once=True)
 
     def start_node_manager(self, node: int) -> None:
-        self._restart(parts.node_manager(self.layout, self._tools(), self._yarn, node))
+        self._restart(parts.node_manager(self.layout, self._tools, self._yarn, node))
 
     def _restart(self, part: Part) -> None:
         self._start(part)
@@ -403,12 +418,6 @@ class Lab:
 
     def _exclude_nodes(self, hosts: set[str]) -> None:
         self.layout.excluded_nodes.write_text("".join(f"{host}\n" for host in sorted(hosts)), encoding="utf-8")
-        tools = self._tools()
+        tools = self._tools
         command = parts.refresh_nodes(self.layout, tools, GRACE_SECONDS)
         self._processes.run("refresh-nodes", command, parts.environment(tools, {}), START_PATIENCE_SECONDS)
-
-
-# Ports are checked before any jar is fetched, when there is nothing yet to write command lines from.
-_NO_TOOLS = Tools(
-    **dict.fromkeys(("java_home", "hadoop", "kafka", "flink", "load_jar", "jobs_jar"), Path("not-fetched-yet"))
-)

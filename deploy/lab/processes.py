@@ -102,6 +102,16 @@ def resident_megabytes(pid: int) -> int:
     return 0
 
 
+def last_lines(file: Path, count: int = 15) -> str:
+    """Return the end of a log file without the frames of Java's stack traces, which hide what matters."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        return f"({error})"
+    telling = [line for line in lines if line.strip() and not line.startswith("\tat ")]
+    return "\n".join(telling[-count:]) or "(empty)"
+
+
 def end(processes: Iterable[Process], patience: float = PATIENCE_SECONDS) -> None:
     """End these processes together: SIGTERM, and SIGKILL for those still there after a while."""
     left = [process for process in processes if process.signal(signal.SIGTERM)]
@@ -172,8 +182,7 @@ class Processes:
             self._forget(name)
         output = self.log(name).read_text(encoding="utf-8", errors="replace")
         if failed:
-            tail = "\n".join(output.splitlines()[-15:])
-            raise LabError(f"{name} failed; the end of {self.log(name)}:\n{tail}")
+            raise LabError(f"{name} failed; the end of {self.log(name)}:\n{last_lines(self.log(name))}")
         return output
 
     def stop(self, *names: str, at_once: bool = False) -> None:
