@@ -26,7 +26,7 @@ STORY_JOB = "orders"
 AUTOSCALER = Path(sys.prefix) / "bin" / "autoscaler"
 
 
-class DaemonEnded(Exception):
+class DaemonEnded(Exception):  # noqa: N818 - it says what happened
     """The daemon is not running any more; the message holds the end of its log."""
 
 
@@ -93,7 +93,8 @@ class Story:
         while (elapsed := time.monotonic() - started) < ends[-1]:
             self._enter(next(i for i, end in enumerate(ends) if elapsed < end))
             if (status := self._daemon.ended) is not None:
-                raise DaemonEnded(f"the daemon ended with status {status}; the end of its log:\n{_tail(self._daemon.log)}")
+                log = _tail(self._daemon.log)
+                raise DaemonEnded(f"the daemon ended with status {status}; the end of its log:\n{log}")
             scene = self._look(elapsed)
             show(scene)
             time.sleep(TICK_SECONDS)
@@ -146,7 +147,8 @@ class Story:
 
     def _requests(self) -> Sequence[Request]:
         store = self._reading()
-        found = [r for key in store.keys() for r in store.requests(key, 100)] if store else []
+        keys = store.keys() if store else ()
+        found = [r for key in keys for r in store.requests(key, 100)] if store else []
         return sorted(found, key=lambda request: request.decided_at)
 
 
@@ -185,5 +187,3 @@ def _ends(lengths: Sequence[float]) -> list[float]:
 
 def _tail(log: Path, lines: int = 15) -> str:
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
-
-

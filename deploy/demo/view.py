@@ -41,7 +41,7 @@ def _jobs(scene: Scene) -> Table:
         ("wanted", True),
         ("last decision", False),
     ):
-        table.add_column(name, justify="right" if right else "left", no_wrap=name not in ("last decision",))
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "last decision")
     for status in sorted(scene.statuses, key=lambda s: str(s.key)):
         count = scene.task_managers.get(status.application_id)
         title = f"{status.key.job}" + (f"  ({count} TaskManagers)" if count is not None else "")
