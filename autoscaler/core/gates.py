@@ -111,7 +111,8 @@ def quota_must_allow(plan: Plan) -> Plan:
 
 def job_is_rescaled(plan: Plan) -> Plan:
     """Nothing objected. A rescale fulfils or overtakes everything that was held back, of every vertex."""
-    return _ended(replace(plan, delayed={}), Reason.SCALE, EventKind.SCALING_REPORT)
+    events = (*plan.events, Event(kind=EventKind.SCALING_REPORT))
+    return replace(plan, delayed={}, events=events, reason=Reason.SCALE)
 
 
 STEPS: tuple[Step, ...] = (  # the first to give a reason ends the decision; the order is part of the contract

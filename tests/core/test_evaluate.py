@@ -76,6 +76,12 @@ def test_a_source_without_rates_cannot_be_evaluated(values: Values) -> None:
         evaluated(values={"a": values})
 
 
+def test_a_lag_never_reported_does_not_grow() -> None:
+    """With extras a source whose connector reports no lag is sized by what it reads."""
+    found = evaluated(values={"a": {"lag": None}}, extras=True)["a"]
+    assert (found.target_rate, found.catch_up_rate) == (1000.0, 0.0)
+
+
 @pytest.mark.parametrize(
     ("values", "behind"),
     [
