@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from lab.lab import NODE_MEMORY_MB, Lab, Status
+from lab.lab import NODE_MEMORY_MB, Lab
 from lab.layout import LabError
 from lab.load import ALL
+from lab.status import render
 from lab.story import STORY_FILE, Story
 
 SUBMITTABLE = ("all", "orders", "joined", "session")
@@ -106,20 +107,3 @@ def _story(arguments: argparse.Namespace) -> None:
 def _status(arguments: argparse.Namespace) -> None:
     status = _lab().status()
     _say(json.dumps(asdict(status), indent=2) if arguments.json else render(status))
-
-
-def render(status: Status) -> str:
-    """Write a status as lines for a reader."""
-    lines = [f"{name:22} {address}" for name, address in status.addresses.items()]
-    lines.append(f"{'records/s':22} " + ", ".join(f"{topic} {rate:g}" for topic, rate in status.rates.items()))
-    for app in status.applications:
-        held = f"{app.containers} containers, {app.megabytes} MB"
-        lines.append(f"\n{app.id}  {app.name}  {app.state}  {held}\n  {app.tracking_url or '(starting)'}")
-        for application_id, job in status.jobs:
-            if application_id == app.id:
-                vertices = ", ".join(f"{name} x{number}" for name, number in job.parallelism.items())
-                lines.append(f"  {job.id}  {job.name}  {job.state}  {vertices}")
-    lines.append("")
-    lines += [f"{each.megabytes:6} MB  pid {each.pid:<8} {each.name}" for each in status.processes]
-    lines.append(f"{status.megabytes:6} MB  in all" if status.processes else "the lab is not running")
-    return "\n".join(lines)

@@ -21,8 +21,9 @@ from lab.containers import Container
 from lab.jobs import SUBMISSION, Conf, Submitter
 from lab.layout import LabError, Layout
 from lab.parts import Part, Tools
-from lab.processes import Process, Processes, end, last_lines, resident_megabytes
+from lab.processes import Process, Processes, end, last_lines
 from lab.rest import LIVE_STATES, Application, Job, Rest, Yarn, jobs_of
+from lab.status import ADDRESSES, Memory, Status
 from lab.story import Story
 
 POLL_SECONDS = 0.2
@@ -41,30 +42,6 @@ class Options:
 
     node_memory_mb: tuple[int, int]
     zookeeper: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """What a process of the lab occupies."""
-
-    name: str
-    pid: int
-    megabytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """All that is to be said about the lab now."""
-
-    addresses: Mapping[str, str]
-    rates: Mapping[str, float]
-    applications: tuple[Application, ...]
-    jobs: tuple[tuple[str, Job], ...]
-    processes: tuple[Memory, ...]
-
-    @property
-    def megabytes(self) -> int:
-        return sum(process.megabytes for process in self.processes)
 
 
 class Lab:
@@ -320,26 +297,17 @@ class Lab:
         return [each for each in found if application_id in (None, each.application)]
 
     def status(self) -> Status:
+        """Return all that is to be said about the lab now."""
         applications = tuple(self.applications())
         running = [(name, process.pid) for name, process in self._processes.running().items()]
-        running += [(f"{each.kind} {each.id}", each.process.pid) for each in self.containers()]
+        launched = [(f"{each.kind} {each.id}", each.process.pid) for each in self.containers()]
         return Status(
-            addresses=self._addresses(),
+            addresses={**ADDRESSES, "logs": str(self.layout.log)},
             rates=load.read_rates(self.layout.rates),
             applications=applications,
             jobs=tuple((app.id, job) for app in applications for job in jobs_of(app, self._rest)),
-            processes=tuple(Memory(name=name, pid=pid, megabytes=resident_megabytes(pid)) for name, pid in running),
+            processes=tuple(Memory.of(name, pid) for name, pid in running + launched),
         )
-
-    def _addresses(self) -> dict[str, str]:
-        addresses = {
-            "ResourceManager": places.RESOURCE_MANAGER_URL,
-            "web application proxy": places.PROXY_URL,
-            "Kafka": places.BROKERS,
-        }
-        if self.options.zookeeper:
-            addresses["ZooKeeper"] = places.ZOOKEEPER
-        return {**addresses, "logs": str(self.layout.log)}
 
     # --- the load
 

@@ -8,12 +8,12 @@ from xml.etree import ElementTree as ET
 import pytest
 from lab import artifacts, parts
 from lab.artifacts import FLINK_VERSIONS, FlinkVersion
-from lab.cli import main, render
+from lab.cli import main
 from lab.jobs import job_arguments, merged
-from lab.lab import Memory, Status
 from lab.layout import LabError, Layout
 from lab.parts import Tools
 from lab.rest import Application, Job, Rest, Yarn
+from lab.status import Memory, Status, render
 
 HOME = Layout(home=Path("/lab/run"), cache=Path("/lab/cache"))
 TOOLS = Tools(
