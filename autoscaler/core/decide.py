@@ -12,7 +12,6 @@ from autoscaler.core.window import metric_window
 from autoscaler.model import (
     Cluster,
     Decision,
-    DelayedScaleDown,
     Event,
     EventKind,
     History,
@@ -35,15 +34,13 @@ def decide(window: Window, history: History, policy: Policy, cluster: Cluster, n
     cannot be made is an answer too: reason ERROR, with nothing changed.
     """
     facts = gathered(window, history, policy, cluster, now)
-    present = {vertex.id for vertex in window.topology.vertices}
-    delayed = {vertex_id: each for vertex_id, each in history.delayed.items() if vertex_id in present}
-    plan = Plan(facts=facts, delayed=delayed)
+    plan = Plan(facts=facts, delayed=history.delayed)
     try:
         for step in STEPS:
             if plan.reason is None:
                 plan = step(plan)
     except UndecidableError as error:
-        return decision(failed(plan, delayed), str(error))
+        return decision(failed(plan), str(error))
     return decision(plan)
 
 
@@ -65,11 +62,11 @@ def gathered(window: Window, history: History, policy: Policy, cluster: Cluster,
     )
 
 
-def failed(plan: Plan, delayed: Mapping[VertexId, DelayedScaleDown]) -> Plan:
+def failed(plan: Plan) -> Plan:
     """Return a plan that changes nothing and tells only of its failure; what was evaluated stays."""
     return Plan(
         facts=plan.facts,
-        delayed=delayed,
+        delayed=plan.facts.history.delayed,
         evaluated=plan.evaluated,
         events=(Event(kind=EventKind.AUTOSCALER_ERROR),),
         reason=Reason.ERROR,

@@ -247,15 +247,13 @@ def needed_capacity(
     catch_up_rate: float | None,
     utilization: float,
     policy: Policy,
-    restart_s: int = 0,
+    restart_s: int | None = None,
 ) -> float | None:
     """Return the true processing rate it takes to work at ``utilization``, in whole records per second.
 
-    Whole, so that there is nothing left to round to 3 decimals.
-
     ``catch_up + target * restart_s / catch_up_duration_s + target / utilization``: the backlog of now, the
-    backlog a restart leaves behind, and what arrives. Utilization is cut to [0, 1]; none at all takes
-    infinitely much.
+    backlog a restart leaves behind (without ``restart_s`` none), and what arrives. Utilization is cut to
+    [0, 1]; none at all takes infinitely much. Whole, so that nothing is left to round to 3 decimals.
     """
     if target_rate is None or catch_up_rate is None:
         return None
@@ -263,7 +261,7 @@ def needed_capacity(
     if share == 0.0:
         return math.inf
     duration_s = policy.catch_up_duration // 1000
-    restart_rate = target_rate * restart_s / duration_s if restart_s and duration_s else 0.0
+    restart_rate = target_rate * restart_s / duration_s if restart_s is not None and duration_s else 0.0
     capacity = known(catch_up_rate + restart_rate + target_rate / share)
     return None if capacity is None else whole(capacity)
 

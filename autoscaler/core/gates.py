@@ -61,10 +61,12 @@ def vertices_are_sized(plan: Plan) -> Plan:
     if plan.facts.policy.extras:
         plan = replace(plan, protected=protected_vertices(plan))
     sized = {vertex.id: size(vertex, plan) for vertex in plan.facts.window.topology.vertices}
+    delayed = {vertex_id: each for vertex_id, each in plan.delayed.items() if vertex_id not in sized}
+    delayed |= {vertex_id: each.delayed for vertex_id, each in sized.items() if each.delayed is not None}
     return replace(
         plan,
         sizings={vertex_id: each.sizing for vertex_id, each in sized.items()},
-        delayed={vertex_id: each.delayed for vertex_id, each in sized.items() if each.delayed is not None},
+        delayed=delayed,
         events=(*plan.events, *(event for each in sized.values() for event in each.events)),
     )
 

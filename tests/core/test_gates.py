@@ -59,6 +59,13 @@ def test_a_change_outside_bounds_that_is_held_back_does_not_count() -> None:
     assert found.parallelism == found.advised == {"a": 4, "b": 4}
 
 
+def test_delays_of_vertices_gone_wait_for_the_next_rescale() -> None:
+    """What was held back for a vertex the job no longer has stays until everything is forgotten."""
+    delayed = {"gone": a_delay((NOW - 1, 2, True))}
+    assert a_decision(history=History(delayed=delayed)).delayed == delayed
+    assert a_decision(a_window(values={"a": TOO_BUSY}), History(delayed=delayed)).delayed == {}
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_not_ready(count: int) -> None:
     """With fewer than two samples nothing is evaluated and nothing forgotten."""
