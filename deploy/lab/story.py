@@ -30,6 +30,7 @@ class Story:
 
     flink: Mapping[str, str]
     yarn: Mapping[str, str]
+    daemon: Mapping[str, str]
     phases: tuple[Phase, ...]
 
     @classmethod
@@ -38,7 +39,9 @@ class Story:
         try:
             tree = parse(file.read_text(encoding="utf-8"))
             phases = tuple(_phase(name, keys) for name, keys in _tree(tree, "phases").items())
-            return cls(flink=_leaves(tree, "flink"), yarn=_leaves(tree, "yarn"), phases=phases)
+            return cls(
+                flink=_leaves(tree, "flink"), yarn=_leaves(tree, "yarn"), daemon=_leaves(tree, "daemon"), phases=phases
+            )
         except (OSError, ValueError) as error:
             raise LabError(f"{file}: {error}") from error
 

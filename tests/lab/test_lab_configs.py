@@ -13,7 +13,7 @@ from lab.layout import NODE_HOSTS, Layout
 from lab.story import Story
 
 HOME = Layout(home=Path("/lab/run"), cache=Path("/lab/cache"))
-STORY = Story(flink={"job.autoscaler.enabled": "true"}, yarn={"yarn.some.key": "7"}, phases=())
+STORY = Story(daemon={}, flink={"job.autoscaler.enabled": "true"}, yarn={"yarn.some.key": "7"}, phases=())
 
 
 @pytest.fixture

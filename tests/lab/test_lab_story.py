@@ -15,6 +15,8 @@ SMALL = """
 flink:
   a.key: 10 s   # production: 60 s
 yarn:
+daemon:
+  cluster: lab
 phases:
   low:
     seconds: 5
