@@ -86,6 +86,9 @@ class FilteredYarn:
     def application(self, application_id: str) -> Application | None:
         return self.managers.application(application_id)
 
+    def admits(self, application: Application) -> bool:
+        return self.wanted().admits(application)
+
 
 class Service:
     """Everything one process runs. ``memory`` is where it remembers; ``interval`` overrides all decision intervals."""
@@ -107,7 +110,9 @@ class Service:
         self._act = act
         self._spread = spread
         self._interval = interval
-        self._http = HttpClient(workers=settings.workers + SUSPECT_THREADS + 1, timeout_s=settings.request_timeout / 1000)
+        self._http = HttpClient(
+            workers=settings.workers + SUSPECT_THREADS + 1, timeout_s=settings.request_timeout / 1000
+        )
         self._wire = Wire()
         self._scheduler = StepScheduler(settings.workers)
         self.flink_conf = FlinkConf(settings.flink_conf)
@@ -204,8 +209,8 @@ class Service:
         """Whether every application was inspected, and every job of ours decided about or found unfit, so often."""
         if self.fleet.discovered_at is None:
             return False
-        return all(a.inspected or a.failing for a in self.fleet.applications()) and all(
-            job.passes >= passes or (job.passes and job.has_settled) for job in self.fleet.jobs()
+        return all(a.settled for a in self.fleet.applications()) and all(
+            job.passes >= passes or job.has_settled for job in self.fleet.jobs()
         )
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from zoneinfo import ZoneInfo
 
 from autoscaler.cluster import Application, ClusterError
 from autoscaler.commands.output import print_json, print_table
-from autoscaler.core.periods import PeriodError, parse
+from autoscaler.loop import VALIDATORS
 from autoscaler.options import Layer, Problem, Resolved, Severity, check, layer_of, resolve
-from autoscaler.options.grammar import parse_list
 from autoscaler.service import Service
 from autoscaler.settings import Settings
 
@@ -82,25 +80,3 @@ def report(resolved: Resolved, found: Sequence[Problem], *, as_json: bool) -> No
     if not found:
         print("no problems found")
     print(SHIPPED)
-
-
-def period_problem(periods: str) -> str | None:
-    """What is wrong with a list of excluded periods, ``None`` if nothing is."""
-    try:
-        for period in parse_list(periods):
-            parse(period)
-    except PeriodError as error:
-        return str(error)
-    return None
-
-
-def zone_problem(name: str) -> str | None:
-    """What is wrong with the name of a time zone, ``None`` if nothing is."""
-    try:
-        ZoneInfo(name)
-    except (ValueError, KeyError):
-        return f"{name!r} is no IANA time zone; write for example Europe/Berlin"
-    return None
-
-
-VALIDATORS = {"excluded.periods": period_problem, "yarn.time-zone": zone_problem}

@@ -22,6 +22,8 @@ PLAN_INTERVAL: Millis = 12_000  # a JobManager fetches metrics at most every 10 
 class NothingRemembered:
     """A memory for looking only: reads from a store if there is one, and forgets whatever it is told."""
 
+    epoch = 0
+
     def __init__(self, store: Store | None) -> None:
         self._store = store
 

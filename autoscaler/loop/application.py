@@ -6,26 +6,28 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from autoscaler.cluster import Application, ClusterError, JobOverview
+from autoscaler.cluster import Application, ClusterError, Gone, JobOverview, Transient
+from autoscaler.loop.claims import Claimed, Holder
 from autoscaler.loop.contract import Contract, contract
-from autoscaler.loop.job import JobLoop, Surroundings
+from autoscaler.loop.job import ENDED, HOLD, JobLoop, Surroundings
+from autoscaler.loop.others import Others
 from autoscaler.loop.ports import Environment, Flink, Lane
+from autoscaler.loop.standing import Standing
 from autoscaler.loop.subject import Subject
 from autoscaler.loop.view import undecided_status
 from autoscaler.model import JobKey, JobStatus, Millis, Reason
 from autoscaler.options import Layer, layer_of
-from autoscaler.store import StoreUnavailable
 
 LOOK_EVERY: Millis = 60_000  # at applications of whose jobs none is ours; the passes of ours see the others too
+SOON: Millis = 5_000
 LONGEST_BACK_OFF: Millis = 300_000
-ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
     """What the daemon was told, as far as loops need it; replaced as a whole when settings are read again.
 
-    ``layers_of`` gives the configuration layers below and above those of an application and its job.
+    ``below`` and ``above`` give the configuration layers below and above those of an application and its job.
     """
 
     cluster: str
@@ -43,176 +45,258 @@ class FleetView:
     orders: Callable[[], Orders]
     reachable: Callable[[], bool]
     failed: Callable[[ClusterError], None]
-    claim: Callable[[JobKey, Application, str], JobKey]
+    claim: Callable[[JobKey, Holder], Claimed]
+    release: Callable[[Holder], None]
 
 
 class ApplicationLoop:
-    """Inspects an application once per attempt, takes up its jobs, and looks for new ones."""
+    """Inspects an application once per attempt, takes up its jobs, and looks for new ones.
+
+    All of that happens in visits, one at a time: whoever wants one while another is under way has it follow.
+    """
 
     def __init__(self, env: Environment, fleet: FleetView, application: Application) -> None:
         self.application = application
         self.jobs: dict[str, JobLoop] = {}
-        self.inspected = False
+        self.others = Others(env)
+        self.standing = Standing()
         self._env = env
         self._fleet = fleet
         self._flink: Flink | None = None
         self._version: str | None = None
         self._config: Mapping[str, str] = {}
-        self._others: dict[str, JobStatus] = {}
+        self._leaving: list[JobLoop] = []
         self._retired = False
         self._failures = 0
+        self._attempts = 1  # seen so far, and the last of them that was inspected
+        self._inspected = 0
+        self._list_due = False
         self._seen_at: Millis = 0
+        self._visiting = False
+        self._again = False
         self._lock = threading.RLock()
 
     # -------------------------------------------------------------- life
 
     def start(self, now: Millis) -> None:
-        self._schedule(now, self._inspect)
+        self._want_visit(now)
 
     def renew(self, application: Application, now: Millis) -> None:
         """Take YARN's newest word; another ApplicationMaster address means another attempt, to be inspected anew."""
-        moved = (application.am_address, application.tracking_url) != (
-            self.application.am_address,
-            self.application.tracking_url,
-        )
-        self.application = application
-        count = None if application.running_containers is None else max(0, application.running_containers - 1)
-        for job in self._jobs():
+        with self._lock:
+            before, self.application = self.application, application
+            moved = (application.am_address, application.tracking_url) != (before.am_address, before.tracking_url)
+            if moved:
+                self._attempts += 1
+        for job in self.own_jobs():
             job.renew(application)
-            if count is not None:
-                job.watch.task_managers_seen(count, now)
+            if application.running_containers is not None:
+                job.watch.task_managers_seen(max(0, application.running_containers - 1), now)
         if moved:
-            self._schedule(now, self._inspect)
+            self._want_visit(now)
 
     def start_over(self, now: Millis) -> None:
         """Take up every job anew under the present orders; what was measured is recalled from the store."""
         with self._lock:
-            for job in self.jobs.values():
-                job.retire()
+            self._leaving += self.jobs.values()
             self.jobs.clear()
-            self._others.clear()
-        self._schedule(now, self._inspect)
+            self._attempts += 1
+        for job in self._leaving:
+            job.retire()
+        self.others.clear()
+        self._want_visit(now)
 
-    def retire(self, why: str, now: Millis) -> None:
+    def retire(self, why: str) -> None:
         """The application ended; its jobs' history is kept for a successor."""
         self._retired = True
-        for job in self._jobs():
-            job.retire()
-            job.watch.give_up(why, now)
+        for job in self.own_jobs():
+            job.retire(why)
 
     @property
-    def failing(self) -> bool:
-        """Whether the application did not answer the last time it was asked."""
-        return self._failures > 0
+    def settled(self) -> bool:
+        """Whether every job was taken up, or the application does not answer."""
+        with self._lock:
+            if self._visiting or self._again:
+                return False
+            done = self._inspected == self._attempts and not self._list_due
+        return done or self._failures > 0 or self.others.have_trouble
 
     def statuses(self) -> list[JobStatus]:
-        with self._lock:
-            own = [job.status for job in self.jobs.values() if job.status is not None]
-            return own + list(self._others.values())
+        own = [job.status for job in self.own_jobs() if job.status is not None]
+        return own + self.others.statuses()
 
-    def _jobs(self) -> list[JobLoop]:
+    def own_jobs(self) -> list[JobLoop]:
         with self._lock:
             return list(self.jobs.values())
 
-    # -------------------------------------------------------------- steps
+    def runs(self, holder: Holder) -> bool:
+        """Whether a job that has an identity is still there."""
+        with self._lock:
+            return holder.job_id in self.jobs or holder.job_id in self.others
 
-    def _schedule(self, when: Millis, step: Callable[[Millis], None]) -> None:
-        if not self._retired:
-            lane = Lane.SUSPECTS if self._failures else Lane.WORKERS
-            self._env.scheduler.at(when, lambda: self._take(step), name=self.application.id, lane=lane)
+    # -------------------------------------------------------------- visits
 
-    def _take(self, step: Callable[[Millis], None]) -> None:
-        if self._retired:
-            return
-        now = self._env.clock()
+    def _want_visit(self, at: Millis) -> None:
+        with self._lock:
+            if self._visiting:
+                self._again = True
+            elif not self._retired:
+                lane = Lane.SUSPECTS if self._failures else Lane.WORKERS
+                self._env.scheduler.at(at, self._visit, name=self.application.id, lane=lane)
+
+    def _visit(self) -> None:
+        with self._lock:
+            if self._visiting or self._retired:
+                return
+            self._visiting = True
+        wait = LOOK_EVERY
         try:
-            if self._fleet.reachable():
-                step(now)
-                self._failures = 0
-                self._env.journal.over(self.application.id, "the application answers again", id=self.application.id)
-        except ClusterError as error:
-            self._failed(error, now)
-            wait = min(2_000 * 2 ** min(self._failures, 10), LONGEST_BACK_OFF)
-            self._schedule(now + wait, step)
-            return
+            wait = self._visited(self._env.clock())
         except Exception as error:  # one application must not stop the others, whatever it does
             self._env.journal.error("application failed", error, application_id=self.application.id)
-        self._schedule(now + LOOK_EVERY, self._look if self.inspected else self._inspect)
+        finally:
+            with self._lock:
+                self._visiting = False
+                again, self._again = self._again, False
+                self._want_visit(self._env.clock() + (0 if again else wait))
 
-    def _inspect(self, now: Millis) -> None:
+    def _visited(self, now: Millis) -> Millis:
+        """See what is new; return how long to wait until the next time."""
+        if not self._fleet.reachable():
+            return HOLD
+        try:
+            wait = self._look(now) if self._inspected == self._attempts else self._inspect(now)
+        except ClusterError as error:
+            return self._failed(error, now)
+        self._failures = 0
+        self._env.journal.over(self.application.id, "the application answers again", id=self.application.id)
+        return wait
+
+    def _inspect(self, now: Millis) -> Millis:
         """Read what the application is and which jobs it runs."""
-        url = self.application.tracking_url
-        if url is None:
-            return
-        flink = self._env.connect(self.application)
+        attempt = self._attempts
+        application = self._with_address()
+        if application is None:
+            detail = f"YARN says {self.application.state}, and knows no address of an ApplicationMaster yet"
+            self._show_unknown(Reason.NOT_RUNNING, detail, now)
+            return SOON
+        flink = self._env.connect(application)
         version = flink.cluster_config().flink_version
         config = flink.configuration()
-        jobs = flink.jobs()
-        with self._lock:
-            self._flink, self._version, self._config = flink, version, config
-            self._others.clear()
-            self.inspected = True
-        for job in self._jobs():
-            job.move_to(self.application, flink)
-        self._take_up(jobs, now)
+        seen = flink.jobs()
+        self._flink, self._version, self._config = flink, version, config
+        self.others.clear()
+        for job in self.own_jobs():
+            job.renew(application, flink)
+        self.standing.answered()
+        self._inspected = attempt
+        return self._take_up(seen, now, new_attempt=True)
 
-    def _look(self, now: Millis) -> None:
-        """List the jobs, unless a pass of one of ours did so lately."""
-        if now - self._seen_at >= LOOK_EVERY and self._flink is not None:
-            self._take_up(self._flink.jobs(), now)
+    def _with_address(self) -> Application | None:
+        """The application with the address of its Flink, which the list of applications may not have had yet."""
+        if self.application.tracking_url is not None:
+            return self.application
+        try:
+            found = self._env.yarn.application(self.application.id)
+        except ClusterError:
+            return None
+        return found if found is not None and found.tracking_url is not None else None
+
+    def _look(self, now: Millis) -> Millis:
+        """List the jobs, unless a pass of one of ours did so lately and found nothing new."""
+        if self._flink is None or not (self._list_due or now - self._seen_at >= LOOK_EVERY):
+            return LOOK_EVERY
+        return self._take_up(self._flink.jobs(), now)
 
     def noticed(self, seen: tuple[JobOverview, ...]) -> None:
         """A pass listed the application's jobs: look closer if one is new, forget others that ended."""
         now = self._env.clock()
-        self._seen_at = now
         running = {job.id for job in seen if job.state not in ENDED}
+        self._release(self.others.keep(running, now))
         with self._lock:
-            for gone in self._others.keys() - running:
-                del self._others[gone]
-            new = running - self.jobs.keys() - self._others.keys()
-        if new:
-            self._schedule(now, lambda at: self._take_up(seen, at))
+            self._seen_at = now
+            if not (running - self.jobs.keys() - self.others.known()):
+                return
+            self._list_due = True
+            if self._failures:  # the next try is scheduled already, and should not come sooner
+                return
+        self._want_visit(now)
 
-    def vanished(self, job: JobLoop) -> None:
-        """A job is no longer listed although the application answers: it ended, or it runs under another id."""
-        job.retire()
+    def vanished(self, job: JobLoop, why: str) -> None:
+        """A job ended, or runs under another id."""
         with self._lock:
-            self.jobs.pop(job.subject.job_id, None)
-        job.watch.give_up("the job ended", self._env.clock())
-        self._env.journal.note("job ended", job=str(job.subject.key), job_id=job.subject.job_id)
+            if self.jobs.pop(job.subject.job_id, None) is None:
+                return
+            self._leaving.append(job)
+            self._list_due = True
+        self._release([job.subject.job_id])
+        job.retire(why)
+        self._env.journal.note("job ended", job=str(job.subject.key), job_id=job.subject.job_id, detail=why)
+        self._want_visit(self._env.clock())
+
+    def _release(self, job_ids: Sequence[str]) -> None:
+        for job_id in job_ids:
+            self._fleet.release(Holder(self.application.id, job_id))
 
     # -------------------------------------------------------------- taking up jobs
 
-    def _take_up(self, seen: Sequence[JobOverview], now: Millis) -> None:
-        self._seen_at = now
-        for overview in seen:
-            if overview.state in ENDED or overview.id in self.jobs or overview.id in self._others:
+    def _take_up(self, seen: Sequence[JobOverview], now: Millis, *, new_attempt: bool = False) -> Millis:
+        """Take up each job that is new. One that cannot be taken up keeps none of the others from it."""
+        with self._lock:
+            self._seen_at = now
+            self._list_due = False
+            self._leaving = [job for job in self._leaving if job.busy]
+        running = {job.id: job for job in seen if job.state not in ENDED}
+        self._release(self.others.keep(running, now))
+        trouble: ClusterError | None = None
+        wait = LOOK_EVERY
+        for overview in running.values():
+            if overview.id in self.jobs or overview.id in self.others:
                 continue
-            self._take_up_one(overview, now)
+            if self._must_wait(overview, running, new_attempt=new_attempt):
+                self._list_due, wait = True, SOON
+                continue
+            try:
+                self._take_up_one(overview, now)
+            except Gone:
+                continue  # it ended meanwhile
+            except ClusterError as error:
+                self.others.trouble(overview.id)
+                self._list_due, trouble = True, trouble or error
+            except Exception as error:
+                self.others.trouble(overview.id)
+                self._list_due = True
+                self._env.journal.error("job cannot be taken up", error, job=overview.name, job_id=overview.id)
+        if trouble is not None:
+            raise trouble
+        return wait
+
+    def _must_wait(self, overview: JobOverview, running: Mapping[str, JobOverview], *, new_attempt: bool) -> bool:
+        """Whether somebody must leave first: a loop that still takes its last step, or a predecessor of the same
+        name that is not listed, of which it is not known yet whether it is gone."""
+        if any(job.subject.job_id == overview.id for job in self._leaving):
+            return True
+        for job in self.own_jobs():
+            if job.subject.name == overview.name and job.subject.job_id not in running:
+                if not new_attempt:
+                    return True
+                self.vanished(job, f"the job was started anew and runs under another id, {overview.id}")
+        return False
 
     def _take_up_one(self, overview: JobOverview, now: Millis) -> None:
         assert self._flink is not None
         orders = self._fleet.orders()
         agreed = self._agreement(orders, overview)
-        chosen = agreed.resolved.chosen("yarn.id")
-        key = JobKey(
-            cluster=orders.cluster,
-            application=chosen.value if chosen else self.application.name,
-            job=overview.name,
-        )
-        subject = Subject(
-            key=self._fleet.claim(key, self.application, overview.id),
-            application=self.application,
-            flink=self._flink,
-            flink_version=self._version,
-            job_id=overview.id,
-        )
+        subject = self._subject(orders, overview, agreed)
+        for warning in agreed.warnings:
+            self._env.journal.once(f"{warning} {subject.key}", "configuration", job=str(subject.key), detail=warning)
         if agreed.hold is not None:
-            self._list_other(undecided_status(subject, overview.state, agreed.hold, agreed.detail, now, None))
+            self.others.add(undecided_status(subject, overview.state, agreed.hold, agreed.detail, now, None))
             return
         surroundings = Surroundings(
             acting=lambda: self._fleet.orders().act,
             reachable=self._fleet.reachable,
+            standing=self.standing,
             noticed=self.noticed,
             failed=self._fleet.failed,
             vanished=self.vanished,
@@ -220,8 +304,7 @@ class ApplicationLoop:
         loop = JobLoop(self._env, surroundings, subject, agreed)
         with self._lock:
             self.jobs[overview.id] = loop
-        if agreed.detail:
-            self._env.journal.warn("two scalers", job=str(subject.key), detail=agreed.detail)
+        self.others.taken_up(overview.id)
         loop.start(now, spread=orders.spread)
 
     def _agreement(self, orders: Orders, overview: JobOverview) -> Contract:
@@ -234,33 +317,60 @@ class ApplicationLoop:
         ]
         return contract(layers, self._version, orders.profile)
 
-    def _list_other(self, status: JobStatus) -> None:
-        with self._lock:
-            self._others[status.job_id or ""] = status
-        self._env.journal.changed_mind(status, {})
-        try:
-            self._env.memory.save_status(status)
-        except StoreUnavailable as error:
-            self._env.journal.once("store", "the store cannot be used", error=str(error))
+    def _subject(self, orders: Orders, overview: JobOverview, agreed: Contract) -> Subject:
+        assert self._flink is not None
+        chosen = agreed.resolved.chosen("yarn.id")
+        name = chosen.value if chosen else self.application.name
+        wanted = JobKey(cluster=orders.cluster, application=name, job=overview.name)
+        claimed = self._fleet.claim(wanted, Holder(self.application.id, overview.id))
+        if claimed.other is not None:
+            self._env.journal.once(
+                f"name {claimed.key}",
+                "two running jobs have the same name; set job.autoscaler.yarn.id to tell them apart by name",
+                name=str(wanted),
+                kept_as=str(claimed.key),
+                other=claimed.other.application_id,
+            )
+        return Subject(
+            key=claimed.key,
+            name=overview.name,
+            application=self.application,
+            flink=self._flink,
+            flink_version=self._version,
+            job_id=overview.id,
+        )
 
-    def _failed(self, error: ClusterError, now: Millis) -> None:
+    # -------------------------------------------------------------- failing
+
+    def _failed(self, error: ClusterError, now: Millis) -> Millis:
         self._failures += 1
         self._fleet.failed(error)
+        if isinstance(error, Transient):
+            self.standing.failed()
         self._env.journal.once(
             self.application.id, "the application does not answer", id=self.application.id, error=str(error)
         )
-        if not self.inspected:
-            key = JobKey(cluster=self._fleet.orders().cluster, application=self.application.name, job="")
-            self._others[""] = JobStatus(
+        if self._inspected != self._attempts and not self.own_jobs():
+            self._show_unknown(Reason.UNREACHABLE, str(error), now)
+        wait: Millis = 2_000 * 2 ** min(self._failures, 10)
+        return min(wait, LONGEST_BACK_OFF)
+
+    def _show_unknown(self, reason: Reason, detail: str, now: Millis) -> None:
+        """List the application itself, as nothing is known of its jobs."""
+        known = self.application
+        key = JobKey(cluster=self._fleet.orders().cluster, application=known.name, job=known.id)
+        self.others.show_application(
+            JobStatus(
                 key=key,
-                application_id=self.application.id,
+                application_id=known.id,
                 job_id=None,
-                state=self.application.state,
-                reason=Reason.UNREACHABLE,
-                detail=str(error),
+                state=known.state,
+                reason=reason,
+                detail=detail,
                 at=now,
                 since=now,
-                user=self.application.user,
-                queue=self.application.queue,
-                tracking_url=self.application.tracking_url or "",
+                user=known.user,
+                queue=known.queue,
+                tracking_url=known.tracking_url or "",
             )
+        )

@@ -5,22 +5,39 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
 
+from autoscaler.core.periods import PeriodError, parse
 from autoscaler.model import Cluster, Policy, Reason
-from autoscaler.options import Layer, OptionError, Resolved, cluster, ownership, policy, resolve
+from autoscaler.options import (
+    Layer,
+    OptionError,
+    Resolved,
+    Severity,
+    check,
+    cluster,
+    ownership,
+    policy,
+    resolve,
+)
+from autoscaler.options.grammar import parse_list
 
 FIRST_WITH_RESOURCE_REQUIREMENTS = (1, 18)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """``hold`` is why the job is not sampled, ``None`` if it is ours; ``policy`` is then what it asked for."""
+    """``hold`` is why the job is not sampled, ``None`` if it is ours; ``policy`` is then what it asked for.
+
+    ``warnings`` are sentences about what its owner probably did not mean.
+    """
 
     hold: Reason | None
     detail: str
     policy: Policy
     cluster: Cluster
     resolved: Resolved
+    warnings: tuple[str, ...] = ()
 
     @property
     def ours(self) -> bool:
@@ -39,21 +56,55 @@ def contract(layers: Sequence[Layer], flink_version: str | None, profile: str) -
     resolved = resolve(layers, profile)
     config = resolved.flat()
     objection = next((found for rule in RULES if (found := rule(config, flink_version)) is not None), None)
-    wanted, shape, detail = Policy(), Cluster(), ""
-    if objection is None:
-        try:
-            wanted = policy(config, profile)
-            shape = task_manager_shape(config)
-        except OptionError as error:
-            objection = (Reason.BAD_CONFIGURATION, resolved.describe(error))
-        detail = ownership(config, flink_version).detail
+    if objection is not None:
+        return _held(resolved, objection)
+    try:
+        problems = check(resolved, VALIDATORS)
+        wrong = [problem.message for problem in problems if problem.severity is Severity.ERROR]
+        if wrong:
+            return _held(resolved, (Reason.BAD_CONFIGURATION, "; ".join(wrong)))
+        wanted, shape = policy(config, profile), task_manager_shape(config)
+    except OptionError as error:
+        return _held(resolved, (Reason.BAD_CONFIGURATION, resolved.describe(error)))
+    warnings = [problem.message for problem in problems if problem.severity is Severity.WARNING]
+    two_scalers = ownership(config, flink_version).detail
     return Contract(
-        hold=objection[0] if objection else None,
-        detail=objection[1] if objection else detail,
+        hold=None,
+        detail="",
         policy=wanted,
         cluster=shape,
         resolved=resolved,
+        warnings=(*warnings, *([two_scalers] if two_scalers else [])),
     )
+
+
+def _held(resolved: Resolved, objection: Objection) -> Contract:
+    return Contract(hold=objection[0], detail=objection[1], policy=Policy(), cluster=Cluster(), resolved=resolved)
+
+
+def period_problem(periods: str) -> str | None:
+    """What is wrong with a list of excluded periods, ``None`` if nothing is."""
+    try:
+        for period in parse_list(periods):
+            parse(period)
+    except PeriodError as error:
+        return str(error)
+    return None
+
+
+def zone_problem(name: str) -> str | None:
+    """What is wrong with the name of a time zone, ``None`` if nothing is."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, KeyError):
+        return f"{name!r} is no IANA time zone; write for example Europe/Berlin"
+    return None
+
+
+VALIDATORS: Mapping[str, Callable[[str], str | None]] = {
+    "excluded.periods": period_problem,
+    "yarn.time-zone": zone_problem,
+}
 
 
 def task_manager_shape(config: Mapping[str, str]) -> Cluster:

@@ -62,6 +62,8 @@ class Yarn(Protocol):
 
     def applications(self) -> tuple[Application, ...]: ...
     def application(self, application_id: str) -> Application | None: ...
+    def admits(self, application: Application) -> bool:
+        """Whether the settings want an application of this queue, user, name and tags to be looked at."""
 
 
 class Flink(Protocol):
@@ -86,8 +88,10 @@ class Flink(Protocol):
 
 
 class Memory(Protocol):
-    """What outlives the process."""
+    """What outlives the process. ``epoch`` changes when it had to begin anew, without what it held before."""
 
+    @property
+    def epoch(self) -> int: ...
     def append_sample(self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample) -> None: ...
     def window(self, key: JobKey, since: Millis) -> Window | None: ...
     def memory(self, key: JobKey) -> History: ...

@@ -11,9 +11,13 @@ from autoscaler.model import JobKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A running job; ``application`` and ``flink`` are renewed when YARN starts another attempt."""
+    """A running job; ``application`` and ``flink`` are renewed when YARN starts another attempt.
+
+    ``name`` is what Flink calls the job, ``key`` what we do.
+    """
 
     key: JobKey
+    name: str
     application: Application
     flink: Flink
     flink_version: str | None

@@ -64,6 +64,8 @@ class Store:
     afresh.
     """
 
+    epoch = 0  # a store that begins anew is another Store; see ``RecoveringStore``
+
     def __init__(self, engine: Engine, place: Place, max_size_bytes: int) -> None:
         self._engine = engine
         self._place = place

@@ -8,7 +8,17 @@ from typing import Any
 
 import structlog
 
-from autoscaler.model import Decision, Evaluation, JobKey, JobStatus, Millis, Request, RequestState, VertexId
+from autoscaler.model import (
+    Decision,
+    Evaluation,
+    JobKey,
+    JobStatus,
+    Millis,
+    Request,
+    RequestState,
+    Topology,
+    VertexId,
+)
 from autoscaler.telemetry import sentences
 
 
@@ -47,6 +57,11 @@ class Journal:
                 return
         self._log.info(event, **facts)
 
+    def forget(self, subject: str) -> None:
+        """Drop what was said of a subject that is gone."""
+        with self._lock:
+            self._said.pop(subject, None)
+
     def changed_mind(self, status: JobStatus, wanted: Mapping[VertexId, int]) -> None:
         """A job's reason or wanted parallelism differs from the last pass."""
         self._log.info(
@@ -56,17 +71,18 @@ class Journal:
             application_id=status.application_id,
             reason=status.reason.value,
             detail=status.detail,
-            wanted={v.name: wanted[v.id] for v in status.vertices if v.id in wanted},
+            wanted={sentences.short_name(v.name): wanted[v.id] for v in status.vertices if v.id in wanted},
         )
 
-    def evaluation(self, key: JobKey, decision: Decision) -> None:
+    def evaluation(self, key: JobKey, decision: Decision, topology: Topology) -> None:
         """The full numbers of a job, every ``debug.logs.interval`` while nothing changes."""
+        names = {v.id: sentences.short_name(v.name) for v in topology.vertices}
         self._log.info(
             "evaluation",
             application=key.application,
             job=key.job,
             reason=decision.reason.value,
-            vertices={v: _numbers(e) for v, e in decision.evaluations.items()},
+            vertices={names.get(v, v): _numbers(e) for v, e in decision.evaluations.items()},
         )
 
     def requested(self, request: Request) -> None:
@@ -77,8 +93,7 @@ class Journal:
             job=request.key.job,
             application_id=request.application_id,
             state=request.state.value,
-            before=dict(request.before),
-            target=dict(request.target),
+            detail=request.reason,
             answer=request.answer,
         )
 

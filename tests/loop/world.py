@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from autoscaler.cluster import (
     Aggregate,
@@ -15,16 +16,26 @@ from autoscaler.cluster import (
     Gone,
     JobDetails,
     JobOverview,
-    Memory,
     PutAnswer,
     PutResult,
     TaskManagers,
     VertexCounters,
 )
-from autoscaler.loop import Environment, Fleet, Lane, Orders, Wire
-from autoscaler.model import Bounds, Input, JobStatus, Millis, Topology, Vertex, VertexId
-from autoscaler.options import Layer, layer_of, profile_layer
-from autoscaler.store import Store, open_store
+from autoscaler.cluster import Memory as TaskManagerMemory
+from autoscaler.loop import Environment, Fleet, Lane, Memory, Orders, Wire
+from autoscaler.model import (
+    Bounds,
+    Input,
+    JobKey,
+    JobStatus,
+    Millis,
+    Request,
+    Topology,
+    Vertex,
+    VertexId,
+)
+from autoscaler.options import Layer, profile_layer
+from autoscaler.store import Store, StoreUnavailable, open_store
 from autoscaler.telemetry import Counters, Journal
 
 T0: Millis = 1_767_225_600_000  # 2026-01-01T00:00:00Z
@@ -72,7 +83,7 @@ class VirtualTime:
 
 @dataclass
 class FakeJob:
-    """A Kafka source feeding one worker by key, at a constant rate, each worker subtask worth ``per_subtask`` records/s.
+    """A Kafka source feeding one worker by key at a constant rate; a worker subtask is worth ``per_subtask`` records/s.
 
     ``restart_ms`` is how long a rescale takes once slots are there, ``slots`` how many the cluster gives.
     """
@@ -96,6 +107,10 @@ class FakeJob:
     )
     kind: str = "STREAMING"
     present: bool = True
+    state: str = "RUNNING"
+    finished: tuple[VertexId, ...] = ()
+    changes: dict[str, Any] = field(default_factory=dict)
+    spoil: Callable[[VertexId, dict[str, Aggregate]], dict[str, Aggregate]] = lambda _, metrics: metrics
     busy_until: Millis = 0
     records: float = 0.0
     seen_at: Millis = 0
@@ -142,7 +157,7 @@ class FakeJob:
         return JobOverview(
             id=self.id,
             name=self.name,
-            state="RUNNING" if self.running else "RESTARTING",
+            state=self.state if self.running else "RESTARTING",
             start_time=T0,
             running=total if self.running else 0,
             finished=0,
@@ -152,16 +167,23 @@ class FakeJob:
     def details(self) -> JobDetails:
         self.advance()
         vertices = (
-            Vertex(id=SOURCE, name="Source: orders", parallelism=self.parallelism[SOURCE], max_parallelism=128),
+            Vertex(
+                id=SOURCE,
+                name="Source: orders",
+                parallelism=self.parallelism[SOURCE],
+                max_parallelism=128,
+                finished=SOURCE in self.finished,
+            ),
             Vertex(
                 id=WORKER,
                 name="enrich",
                 parallelism=self.parallelism[WORKER],
                 max_parallelism=128,
                 inputs=(Input(id=SOURCE, ship_strategy="HASH"),),
+                finished=WORKER in self.finished,
             ),
         )
-        return JobDetails(
+        details = JobDetails(
             id=self.id,
             name=self.name,
             state="RUNNING",
@@ -174,6 +196,7 @@ class FakeJob:
             topology=Topology(vertices=vertices),
             counters={v.id: self._counters(v) for v in vertices},
         )
+        return replace(details, **self.changes)
 
     def _counters(self, vertex: Vertex) -> VertexCounters:
         busy = self.busy(vertex.id)
@@ -207,24 +230,38 @@ class FakeJob:
             }
         else:
             found["numRecordsInPerSecond"] = Aggregate(sum=through)
-        return found
+        return self.spoil(vertex, found)
 
 
 class FakeFlink:
-    """One application's Flink. ``fail`` is raised by every call while it is set; ``calls`` are those made."""
+    """One application's Flink.
+
+    ``fail`` is raised by every call while it is set, ``broken`` by the calls it names; ``log`` is when which was made.
+    """
 
     def __init__(self, jobs: list[FakeJob], config: Mapping[str, str] = ADAPTIVE, version: str = "1.20.0") -> None:
         self.jobs_there = jobs
         self.config = dict(config)
         self.version = version
         self.parameters: dict[str, dict[str, str]] = {}
-        self.fail: ClusterError | None = None
-        self.calls: list[str] = []
+        self.fail: Exception | None = None
+        self.broken: dict[str, Exception] = {}
+        self.clock: Callable[[], Millis] = lambda: T0
+        self.log: list[tuple[Millis, str]] = []
+
+    @property
+    def calls(self) -> list[str]:
+        return [what for _, what in self.log]
+
+    def times(self, what: str) -> list[Millis]:
+        """When a call was made."""
+        return [at for at, call in self.log if call == what]
 
     def _called(self, what: str) -> None:
-        self.calls.append(what)
-        if self.fail is not None:
-            raise self.fail
+        self.log.append((self.clock(), what))
+        trouble = self.fail or self.broken.get(what)
+        if trouble is not None:
+            raise trouble
 
     def _job(self, job_id: str) -> FakeJob:
         for job in self.jobs_there:
@@ -279,7 +316,7 @@ class FakeFlink:
         return dict(self._job(job_id).wanted)
 
     def put_requirements(self, job_id: str, bounds: Mapping[VertexId, Bounds], timeout_s: float) -> PutAnswer:
-        self.calls.append("PUT")
+        self._called("PUT")
         return self._job(job_id).put(bounds)
 
     def task_managers(self) -> TaskManagers:
@@ -287,9 +324,9 @@ class FakeFlink:
         slots = sum(max(job.parallelism.values()) for job in self.jobs_there if job.present)
         return TaskManagers(count=-(-slots // 2), slots_total=slots, slots_available=0)
 
-    def memory(self) -> Memory:
+    def memory(self) -> TaskManagerMemory:
         self._called("memory")
-        return Memory(gc_pressure=0.0, heap_usage=0.5)
+        return TaskManagerMemory(gc_pressure=0.0, heap_usage=0.5)
 
 
 class FakeYarn:
@@ -299,13 +336,17 @@ class FakeYarn:
         self.running: dict[str, Application] = {}
         self.ended: dict[str, Application] = {}
         self.fail: ClusterError | None = None
+        self.unwanted: set[str] = set()
         self.asked = 0
 
     def applications(self) -> tuple[Application, ...]:
         self.asked += 1
         if self.fail is not None:
             raise self.fail
-        return tuple(self.running.values())
+        return tuple(a for a in self.running.values() if a.state == "RUNNING" and self.admits(a))
+
+    def admits(self, application: Application) -> bool:
+        return application.id not in self.unwanted
 
     def application(self, application_id: str) -> Application | None:
         if self.fail is not None:
@@ -313,14 +354,38 @@ class FakeYarn:
         return self.running.get(application_id) or self.ended.get(application_id)
 
 
+class FragileStore:
+    """A store that fails on demand; ``writes`` are the names of the writes it took."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.fail: StoreUnavailable | None = None
+        self.writes: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.store, name)
+        if not callable(found):
+            return found
+
+        def call(*arguments: Any) -> Any:
+            if self.fail is not None:
+                raise self.fail
+            self.writes.append(name)
+            return found(*arguments)
+
+        return call
+
+
 class World:
     """Everything around a fleet, put together."""
 
-    def __init__(self, *, act: bool = True, memory: Store | None = None) -> None:
+    def __init__(self, *, act: bool = True, memory: Memory | None = None) -> None:
         self.time = VirtualTime()
         self.yarn = FakeYarn()
         self.flinks: dict[str, FakeFlink] = {}
-        self.store = memory or open_store("sqlite://", 1 << 30, T0).store
+        self.store = open_store("sqlite://", 1 << 30, T0).store
+        self.fragile = FragileStore(self.store)
+        self.memory = memory or cast("Memory", self.fragile)
         self.counters = Counters()
         self.wire = Wire()
         self.journal = Journal()
@@ -340,7 +405,7 @@ class World:
         self.environment = Environment(
             yarn=self.yarn,
             connect=lambda application: self.flinks[application.id],
-            memory=self.store,
+            memory=self.memory,
             scheduler=self.time,
             clock=self.time.clock,
             journal=self.journal,
@@ -362,13 +427,29 @@ class World:
         )
         self.yarn.running[application.id] = application
         self.flinks[application.id] = flink
+        flink.clock = self.time.clock
         return application
 
-    def add_job(self, **traits: object) -> FakeJob:
-        """One application with one job of ours."""
-        job = FakeJob(clock=self.time.clock, **traits)  # type: ignore[arg-type]
-        self.add(FakeFlink([job]), number=len(self.flinks) + 1)
+    def add_job(self, config: Mapping[str, str] = ADAPTIVE, version: str = "1.20.0", **traits: Any) -> FakeJob:
+        """One application with one job, ours unless its configuration says otherwise."""
+        job = FakeJob(clock=self.time.clock, **traits)
+        number = len(self.flinks) + 1
+        self.add(FakeFlink([job], config, version), number, "orders-app" if number == 1 else f"app-{number}")
         return job
+
+    @property
+    def application(self) -> Application:
+        """The first application."""
+        return next(iter(self.yarn.running.values()))
+
+    @property
+    def flink(self) -> FakeFlink:
+        """That of the first application."""
+        return next(iter(self.flinks.values()))
+
+    def set_application(self, **changes: Any) -> None:
+        """The ResourceManager's word on the first application changes."""
+        self.yarn.running[self.application.id] = replace(self.application, **changes)
 
     def end(self, application: Application, state: str = "FINISHED") -> None:
         del self.yarn.running[application.id]
@@ -384,6 +465,7 @@ class World:
         """The daemon was killed and started again; its steps are gone, the store and the cluster are not."""
         self.time = replace_time(self.time)
         for flink in self.flinks.values():
+            flink.clock = self.time.clock
             for job in flink.jobs_there:
                 job.clock = self.time.clock
         self.fleet = self.new_fleet()
@@ -391,6 +473,14 @@ class World:
 
     def status(self, job: str = "orders") -> JobStatus:
         return next(s for s in self.fleet.statuses() if s.key.job.startswith(job))
+
+    def reasons(self) -> dict[str, str]:
+        """Why each job listed is or is not scaled."""
+        return {str(s.key): s.reason.value for s in self.fleet.statuses()}
+
+    def requests(self) -> tuple[Request, ...]:
+        """The first job's requests as stored, newest first."""
+        return self.store.requests(JobKey(cluster="test", application="orders-app", job="orders"), 50)
 
 
 def replace_time(time: VirtualTime) -> VirtualTime:

@@ -1,0 +1,92 @@
+"""The jobs of an application that are not ours: listed with the reason, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Container
+from dataclasses import replace
+
+from autoscaler.loop.ports import Environment
+from autoscaler.loop.storing import tolerated
+from autoscaler.model import JobStatus, Millis
+
+
+class Others:
+    """What is listed of an application beside the jobs that are ours."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._listed: dict[str, JobStatus] = {}
+        self._troubled: set[str] = set()
+        self._application: JobStatus | None = None
+        self._lock = threading.Lock()
+
+    def __contains__(self, job_id: str) -> bool:
+        with self._lock:
+            return job_id in self._listed
+
+    def known(self) -> set[str]:
+        """The jobs a pass need not report: those listed, and those that could not be taken up and are tried again."""
+        with self._lock:
+            return self._listed.keys() | self._troubled
+
+    @property
+    def have_trouble(self) -> bool:
+        """Whether a job could not be taken up the last time."""
+        return bool(self._troubled)
+
+    def statuses(self) -> list[JobStatus]:
+        with self._lock:
+            return list(self._listed.values()) + ([self._application] if self._application else [])
+
+    def add(self, status: JobStatus) -> None:
+        """List a job that is not ours."""
+        with self._lock:
+            self._listed[status.job_id or ""] = status
+            self._troubled.discard(status.job_id or "")
+        self._env.journal.changed_mind(status, {})
+        with tolerated(self._env):
+            self._env.memory.save_status(status)
+            self._env.memory.present(status.key)
+
+    def trouble(self, job_id: str) -> None:
+        """A job could not be taken up; that is tried again."""
+        with self._lock:
+            self._troubled.add(job_id)
+
+    def taken_up(self, job_id: str) -> None:
+        with self._lock:
+            self._troubled.discard(job_id)
+
+    def show_application(self, status: JobStatus) -> None:
+        """List the application itself while nothing is known of its jobs."""
+        with self._lock:
+            former = self._application
+            if former is not None and former.reason is status.reason:
+                status = replace(status, since=former.since)
+            self._application = status
+        if former is None or former.reason is not status.reason:
+            self._env.journal.changed_mind(status, {})
+        with tolerated(self._env):
+            self._env.memory.save_status(status)
+
+    def keep(self, running: Container[str], now: Millis) -> list[str]:
+        """Take those that run no longer off the list; return their ids."""
+        with self._lock:
+            gone = [job_id for job_id in self._listed if job_id not in running]
+            statuses = [self._listed.pop(job_id) for job_id in gone]
+            self._troubled = {job_id for job_id in self._troubled if job_id in running}
+        with tolerated(self._env):
+            for status in statuses:
+                self._env.memory.mark_absent(status.key, now)
+        return gone
+
+    def clear(self) -> None:
+        """Begin a new list; the application has answered."""
+        with self._lock:
+            self._listed.clear()
+            self._troubled.clear()
+            shown, self._application = self._application, None
+        if shown is not None:
+            with tolerated(self._env):
+                self._env.memory.forget(shown.key)

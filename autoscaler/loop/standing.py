@@ -1,0 +1,39 @@
+"""How an application behaves, so that one that answers badly delays only itself."""
+
+from __future__ import annotations
+
+import threading
+
+STEPS_AT_ONCE = 2  # as many as the HTTP client lets through to one application: a third would wait on a worker
+
+
+class Standing:
+    """Few steps of one application run at a time, and apart from the others' while it does not answer."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._failing = False
+
+    @property
+    def suspect(self) -> bool:
+        """Whether the newest word of the application was none."""
+        return self._failing
+
+    def enter(self) -> bool:
+        """Ask to run a step; whoever is let in has to ``leave``."""
+        with self._lock:
+            if self._running >= STEPS_AT_ONCE:
+                return False
+            self._running += 1
+            return True
+
+    def leave(self) -> None:
+        with self._lock:
+            self._running -= 1
+
+    def failed(self) -> None:
+        self._failing = True
+
+    def answered(self) -> None:
+        self._failing = False
