@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -30,7 +31,7 @@ def render(scene: Scene) -> RenderableType:
 
 
 def _jobs(scene: Scene) -> Table:
-    table = Table(expand=True, pad_edge=False)
+    table = Table(expand=True, pad_edge=False, box=box.SIMPLE_HEAD)
     for name, right in (
         ("job", False),
         ("vertex", False),
@@ -44,7 +45,7 @@ def _jobs(scene: Scene) -> Table:
         table.add_column(name, justify="right" if right else "left", no_wrap=name != "last decision")
     for status in sorted(scene.statuses, key=lambda s: str(s.key)):
         count = scene.task_managers.get(status.application_id)
-        title = f"{status.key.job}" + (f"  ({count} TaskManagers)" if count is not None else "")
+        title = status.key.job if count is None else f"{status.key.job}  ({sentences.counted(count, 'TaskManager')})"
         why = Text(f"{status.reason.value}: {status.detail}")
         vertices = status.vertices or (None,)
         for index, vertex in enumerate(vertices):
@@ -71,7 +72,7 @@ def _wanted(now: int, wanted: int) -> Text:
 def _rescales(requests: Sequence[Request]) -> RenderableType:
     if not requests:
         return Text("no rescales so far", style="dim")
-    table = Table(title="rescales so far", title_justify="left", expand=True, pad_edge=False)
+    table = Table(title="rescales so far", title_justify="left", expand=True, pad_edge=False, box=box.SIMPLE_HEAD)
     for name in ("job", "asked for", "outcome"):
         table.add_column(name)
     for request in requests:
