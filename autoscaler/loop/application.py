@@ -66,6 +66,7 @@ class ApplicationLoop:
         self._version: str | None = None
         self._config: Mapping[str, str] = {}
         self._leaving: list[JobLoop] = []
+        self._former: dict[str, JobStatus | None] = {}
         self._retired = False
         self._failures = 0
         self._attempts = 1  # seen so far, and the last of them that was inspected
@@ -99,6 +100,7 @@ class ApplicationLoop:
         """Take up every job anew under the present orders; what was measured is recalled from the store."""
         with self._lock:
             self._leaving += self.jobs.values()
+            self._former = {job_id: job.status for job_id, job in self.jobs.items()}
             self.jobs.clear()
             self._attempts += 1
         for job in self._leaving:
@@ -122,8 +124,9 @@ class ApplicationLoop:
         return done or self._failures > 0 or self.others.have_trouble
 
     def statuses(self) -> list[JobStatus]:
-        own = [job.status for job in self.own_jobs() if job.status is not None]
-        return own + self.others.statuses()
+        with self._lock:
+            shown = [job.status for job in self.jobs.values()] + list(self._former.values())
+        return [status for status in shown if status is not None] + self.others.statuses()
 
     def own_jobs(self) -> list[JobLoop]:
         with self._lock:
@@ -246,6 +249,7 @@ class ApplicationLoop:
             self._seen_at = now
             self._list_due = False
             self._leaving = [job for job in self._leaving if job.busy]
+            self._former = {job.id: self._former[job.id] for job in seen if job.id in self._former}
         running = {job.id: job for job in seen if job.state not in ENDED}
         self._release(self.others.keep(running, now))
         trouble: ClusterError | None = None
@@ -291,6 +295,7 @@ class ApplicationLoop:
         for warning in agreed.warnings:
             self._env.journal.once(f"{warning} {subject.key}", "configuration", job=str(subject.key), detail=warning)
         if agreed.hold is not None:
+            self._former.pop(overview.id, None)
             self.others.add(undecided_status(subject, overview.state, agreed.hold, agreed.detail, now, None))
             return
         surroundings = Surroundings(
@@ -301,9 +306,9 @@ class ApplicationLoop:
             failed=self._fleet.failed,
             vanished=self.vanished,
         )
-        loop = JobLoop(self._env, surroundings, subject, agreed)
         with self._lock:
-            self.jobs[overview.id] = loop
+            former = self._former.pop(overview.id, None)
+            loop = self.jobs[overview.id] = JobLoop(self._env, surroundings, subject, agreed, former)
         self.others.taken_up(overview.id)
         loop.start(now, spread=orders.spread)
 

@@ -64,7 +64,14 @@ def following(step: Callable[[Millis], Following], due: Millis) -> Following:
 class JobLoop:
     """The life of one running job that is ours."""
 
-    def __init__(self, env: Environment, surroundings: Surroundings, subject: Subject, contract: Contract) -> None:
+    def __init__(
+        self,
+        env: Environment,
+        surroundings: Surroundings,
+        subject: Subject,
+        contract: Contract,
+        former: JobStatus | None = None,
+    ) -> None:
         self.subject = subject
         self.contract = contract
         self.retired = False
@@ -72,7 +79,7 @@ class JobLoop:
         self.watch = Watch(env)
         self._env = env
         self._around = surroundings
-        self._notice = Notice(env)
+        self._notice = Notice(env, former)
         self._pilot = Pilot(env, surroundings.acting, contract, self.watch, self._notice)
         self._due: Millis = 0
         self._poked_at: Millis = 0
@@ -251,6 +258,7 @@ class JobLoop:
         """Find out whether the request of a former process was sent, and go on with it."""
         self.watch.settle(self.subject)
         self._pilot.note_sent()
+        self._show_flight(now)
         return self._onward(now)
 
     def _look(self, now: Millis) -> Following:
@@ -262,11 +270,14 @@ class JobLoop:
                 self.watch.give_up("not reached in time, and Flink does not list the job", now)
             return self._absent(now)
         self.watch.look(self.subject, mine, timeout, now)
+        self._show_flight(now, mine.state)
+        return self._onward(now)
+
+    def _show_flight(self, now: Millis, state: str | None = None) -> None:
         request = self.watch.open
         if request is not None:
             since = sentences.seconds(now - (request.sent_at or now))
-            self._show(now, Reason.IN_FLIGHT, f"asked {since} ago: {request.reason}", mine.state)
-        return self._onward(now)
+            self._show(now, Reason.IN_FLIGHT, f"asked {since} ago: {request.reason}", state)
 
     def _overview(self) -> JobOverview | None:
         """The job as Flink lists it now; ``None`` if it does not, or as ended."""

@@ -12,10 +12,10 @@ from autoscaler.model import Decision, JobStatus, Millis, Reason, VertexId, Wind
 
 
 class Notice:
-    """The last thing told of one job."""
+    """The last thing told of one job; ``former`` is what was told of it before its loop began."""
 
-    def __init__(self, env: Environment) -> None:
-        self.status: JobStatus | None = None
+    def __init__(self, env: Environment, former: JobStatus | None = None) -> None:
+        self.status = former
         self._env = env
         self._mind: tuple[Reason, Mapping[VertexId, int]] | None = None
         self._last_logged: Millis = 0

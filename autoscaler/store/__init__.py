@@ -11,6 +11,7 @@ the caller goes on.
 
 from autoscaler.store.errors import StoreError, StoreUnavailable
 from autoscaler.store.opening import Opened, open_existing, open_store
+from autoscaler.store.recovering import RecoveringStore
 from autoscaler.store.retention import KEEP_DECISIONS, KEEP_SAMPLES, Retained
 from autoscaler.store.store import Recorded, Store
 from autoscaler.store.writer import Writer
@@ -20,6 +21,7 @@ __all__ = [
     "KEEP_SAMPLES",
     "Opened",
     "Recorded",
+    "RecoveringStore",
     "Retained",
     "Store",
     "StoreError",

@@ -1,0 +1,143 @@
+"""A store that begins anew when its file turns out to be damaged while it is in use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from autoscaler.model import (
+    Decision,
+    History,
+    JobKey,
+    JobStatus,
+    Millis,
+    Request,
+    Sample,
+    Topology,
+    Window,
+)
+from autoscaler.store.engine import place_of, set_aside
+from autoscaler.store.errors import StoreUnavailable
+from autoscaler.store.opening import Opened, open_store
+from autoscaler.store.retention import Retained
+from autoscaler.store.store import Store
+
+_T = TypeVar("_T")
+_EPOCH_BITS = 32  # below which a request's number is the database's own
+
+
+class RecoveringStore:
+    """The daemon's store: sets a damaged file aside, says so, and goes on with a new one.
+
+    What was stored is lost then, what the loops hold in memory is not: they go on deciding on it and store their
+    history and open requests again when ``epoch`` changes. A process that starts later has only what was stored
+    since, so its windows fill anew before anything is scaled. Requests carry the epoch in their number, so that one
+    stored before is never taken for another that got its number since.
+
+    Calls wait for each other, so that none uses the old file while it is moved.
+    """
+
+    def __init__(
+        self, url: str, max_size_bytes: int, clock: Callable[[], Millis], say: Callable[[str], None], opened: Opened
+    ) -> None:
+        self._url = url
+        self._max_size_bytes = max_size_bytes
+        self._clock = clock
+        self._say = say
+        self._store = opened.store
+        self._epoch = 0
+        self._moved: dict[int, int] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    def close(self) -> None:
+        self._store.close()
+
+    def append_sample(self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample) -> None:
+        self._on(lambda store: store.append_sample(key, topology, running_since, sample))
+
+    def window(self, key: JobKey, since: Millis) -> Window | None:
+        return self._on(lambda store: store.window(key, since))
+
+    def memory(self, key: JobKey) -> History:
+        return self._on(lambda store: store.memory(key))
+
+    def save_memory(self, key: JobKey, history: History) -> None:
+        self._on(lambda store: store.save_memory(key, history))
+
+    def record_decision(self, key: JobKey, decision: Decision, detail: str) -> None:
+        self._on(lambda store: store.record_decision(key, decision, detail))
+
+    def add_request(self, request: Request) -> int:
+        with self._lock:
+            number = self._on(lambda store: store.add_request(request))
+            return number + (self._epoch << _EPOCH_BITS)
+
+    def update_request(self, request: Request) -> None:
+        """Replace what is known of a request; one from before the store began anew is added to it."""
+        assert request.id is not None
+        with self._lock:
+            number = self._moved.get(request.id, request.id)
+            if number >> _EPOCH_BITS == self._epoch:
+                own = replace(request, id=number & ((1 << _EPOCH_BITS) - 1))
+                epoch = self._epoch
+                self._on(lambda store: store.update_request(own) if self._epoch == epoch else None)
+            if number >> _EPOCH_BITS != self._epoch:
+                self._moved[request.id] = self.add_request(request)
+
+    def open_requests(self) -> tuple[Request, ...]:
+        with self._lock:
+            found = self._on(lambda store: store.open_requests())
+            return tuple(replace(r, id=(r.id or 0) + (self._epoch << _EPOCH_BITS)) for r in found)
+
+    def save_status(self, status: JobStatus) -> None:
+        self._on(lambda store: store.save_status(status))
+
+    def statuses(self) -> tuple[JobStatus, ...]:
+        return self._on(lambda store: store.statuses())
+
+    def mark_absent(self, key: JobKey, at: Millis) -> None:
+        self._on(lambda store: store.mark_absent(key, at))
+
+    def present(self, key: JobKey) -> None:
+        self._on(lambda store: store.present(key))
+
+    def absent(self) -> Mapping[JobKey, Millis]:
+        return self._on(lambda store: store.absent())
+
+    def forget(self, key: JobKey) -> None:
+        self._on(lambda store: store.forget(key))
+
+    def retain(self, now: Millis) -> Retained:
+        return self._on(lambda store: store.retain(now))
+
+    # -------------------------------------------------------------- recovering
+
+    def _on(self, call: Callable[[Store], _T]) -> _T:
+        """Do it, and once more on a new store if this one is damaged."""
+        with self._lock:
+            try:
+                return call(self._store)
+            except StoreUnavailable as error:
+                if not error.corrupt or not self._begin_anew(error):
+                    raise
+            return call(self._store)
+
+    def _begin_anew(self, error: StoreUnavailable) -> bool:
+        """Set the file aside and open a new one; false where there is no file to set aside."""
+        path = place_of(self._url).path
+        if path is None:
+            return False
+        self._store.close()
+        now = self._clock()
+        if path.exists():
+            aside = set_aside(path, now)
+            self._say(f"{error}. It was set aside as {aside} and a new history begins; jobs go on from memory")
+        self._store = open_store(self._url, self._max_size_bytes, now).store
+        self._epoch += 1
+        return True
