@@ -7,25 +7,33 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import autoscaler
 from autoscaler import service
-from autoscaler.commands.checkconfig import check_config
+from autoscaler.commands.checkconfig import check_config, check_standalone
+from autoscaler.commands.decide import decide_file
 from autoscaler.commands.oneshot import NothingRemembered, plan_once, run_once
+from autoscaler.commands.options import show_options
 from autoscaler.commands.show import show_history, show_status
+from autoscaler.options import EMR, PROFILES
 from autoscaler.settings import Settings, SettingsError, load_settings
 from autoscaler.store import StoreError, open_existing
+from autoscaler.telemetry import configure_logging
 from autoscaler.web import PortBusy
 
 BAD_INPUT = 2
+INTERRUPTED = 130  # as a shell says of a command that Ctrl-C ended
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        settings = load_settings(options.config)
-        return int(options.command(options, settings))
+        return int(options.command(options))
     except (SettingsError, PortBusy) as error:
         print(f"autoscaler: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -37,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,19 +64,41 @@ def _parser() -> argparse.ArgumentParser:
     check = _command(commands, "check-config", _check_config, "check settings and flink-conf; 1 if there are errors")
     check.add_argument("--application", metavar="A", help="a running application's id or name: check what it asks for")
     check.add_argument("--job", metavar="J", help="one job of it")
+    check.add_argument(
+        "--from-standalone",
+        type=Path,
+        metavar="FILE",
+        help="a configuration of Apache Flink's standalone autoscaler: say what each of its keys means here",
+    )
+    _add_pure_commands(commands)
     for each in (once, plan, status, history, check):
         each.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
+def _add_pure_commands(commands: Commands) -> None:
+    """Commands that need neither settings nor a cluster."""
+    text = "answer decision cases: JSON in, one JSON answer per line out; 1 if one of them cannot be answered"
+    decide = commands.add_parser("decide", help=text, description=text)
+    decide.set_defaults(command=_decide)
+    decide.add_argument("file", metavar="FILE", help="a case, or one per line, gzipped or not; - for stdin")
+    decide.add_argument(
+        "--extras", choices=("on", "off"), help="with or without what goes beyond the reference (by profile)"
+    )
+    text = "the job.autoscaler.* keys with their defaults, or all there is to say of one"
+    listed = commands.add_parser("options", help=text, description=text)
+    listed.set_defaults(command=_options)
+    listed.add_argument("key", nargs="?", metavar="KEY", help="one key, with or without job.autoscaler.")
+    listed.add_argument("--profile", choices=PROFILES, default=EMR, help="whose defaults (emr)")
+    listed.add_argument("--json", action="store_true", help="print JSON")
+
+
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    action: Callable[[argparse.Namespace, Settings], int],
-    text: str,
+    commands: Commands, name: str, action: Callable[[argparse.Namespace, Settings], int], text: str
 ) -> argparse.ArgumentParser:
+    """Add a command that reads the settings."""
     parser = commands.add_parser(name, help=text, description=text)
-    parser.set_defaults(command=action)
+    parser.set_defaults(command=lambda options: action(options, load_settings(options.config)))
     parser.add_argument(
         "--config",
         type=Path,
@@ -105,5 +135,17 @@ def _history(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _check_config(options: argparse.Namespace, settings: Settings) -> int:
+    if options.from_standalone is not None:
+        return check_standalone(options.from_standalone, as_json=options.json)
+    configure_logging(settings.log.format, "error")
     looking = service.Service(settings, NothingRemembered(None), act=False)
     return check_config(looking, settings, options.application, options.job, as_json=options.json)
+
+
+def _decide(options: argparse.Namespace) -> int:
+    extras = None if options.extras is None else options.extras == "on"
+    return decide_file(options.file, extras=extras)
+
+
+def _options(options: argparse.Namespace) -> int:
+    return show_options(options.key, options.profile, as_json=options.json)

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from autoscaler.options import ConfigFile, Layer, parse_config_yaml, parse_flink_conf, profile_layer
+from autoscaler.options import (
+    ConfigFile,
+    Layer,
+    Problem,
+    Severity,
+    parse_config_yaml,
+    parse_flink_conf,
+    profile_layer,
+)
 
 LEGACY, STANDARD = "flink-conf.yaml", "config.yaml"
 
@@ -26,22 +35,39 @@ class FlinkConf:
         return (profile_layer(profile), Layer(name="cluster flink-conf", entries=self.read().entries))
 
     def read(self) -> ConfigFile:
-        """The file as it is now, empty if there is none or it cannot be read."""
-        file = self.file()
-        if file is None:
-            self._stamp, self._read = None, ConfigFile(entries={}, problems=())
-            return self._read
-        status = file.stat()
-        stamp = (file, status.st_ino, status.st_mtime_ns)
-        if stamp != self._stamp:
-            text = file.read_text(encoding="utf-8", errors="replace")
-            parse = parse_flink_conf if file.name == LEGACY else parse_config_yaml
-            self._read, self._stamp = parse(text, str(file)), stamp
+        """The file as it is now, empty if there is none. One that cannot be read is a problem, and what was last
+        read of it stays."""
+        try:
+            file = self.file()
+            if file is None:
+                self._stamp, self._read = None, ConfigFile(entries={}, problems=())
+                return self._read
+            status = file.stat()
+            stamp = (file, status.st_ino, status.st_mtime_ns)
+            if stamp != self._stamp:
+                text = file.read_text(encoding="utf-8", errors="replace")
+                parse = parse_flink_conf if file.name == LEGACY else parse_config_yaml
+                self._read, self._stamp = parse(text, str(file)), stamp
+        except OSError as error:
+            self._stamp = None
+            return replace(self._read, problems=(_unreadable(str(self._path), error),))
         return self._read
 
     def file(self) -> Path | None:
+        """Which file it is, ``None`` if there is none."""
         if self._path is None or not self._path.exists():
             return None
         if self._path.is_file():
             return self._path
         return next((f for name in (LEGACY, STANDARD) if (f := self._path / name).is_file()), None)
+
+
+def _unreadable(source: str, error: OSError) -> Problem:
+    return Problem(
+        severity=Severity.ERROR,
+        key="",
+        value="",
+        source=source,
+        message=f"the cluster's Flink configuration cannot be read: {error.strerror or error}; give the user the "
+        "autoscaler runs as the right to read it, or set flink_conf to another path",
+    )

@@ -6,13 +6,11 @@ The only place that reads the clock and that knows signals.
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -26,12 +24,13 @@ from autoscaler.model import JobStatus, Millis
 from autoscaler.options import Layer, layer_of
 from autoscaler.options.rules import Rules, job_layers, parse_rules
 from autoscaler.settings import Settings, SettingsError, load_settings
-from autoscaler.store import open_store
+from autoscaler.store import RecoveringStore, open_store, shown_url
 from autoscaler.telemetry import Counters, Journal, configure_logging, fleet_collector
 from autoscaler.web import Health, WebServer
 
 SUSPECT_THREADS = 4
 ALIVE_WITHIN: Millis = 150_000
+FIXED = ("cluster", "resource_managers", "request_timeout", "workers", "store", "http")  # for the life of a process
 
 
 def system_clock() -> Millis:
@@ -102,10 +101,11 @@ class Service:
         spread: bool = True,
         interval: Millis | None = None,
         clock: Callable[[], Millis] = system_clock,
+        journal: Journal | None = None,
     ) -> None:
         self.settings = settings
         self.counters = Counters()
-        self.journal = Journal()
+        self.journal = journal or Journal()
         self.clock = clock
         self._act = act
         self._spread = spread
@@ -141,13 +141,18 @@ class Service:
         return finished
 
     def reload(self, settings: Settings) -> None:
-        """Take up new settings; those of the process itself wait for a restart, and that is said."""
-        fixed = ("store", "http", "workers", "resource_managers", "request_timeout", "cluster")
-        waiting = [name for name in fixed if getattr(settings, name) != getattr(self.settings, name)]
-        self.settings = settings
+        """Take up new settings; those of the process itself wait for a restart, and that is said.
+
+        Raises SettingsError and changes nothing if they cannot be used.
+        """
+        rules = parsed_rules(settings)
+        kept = {name: getattr(self.settings, name) for name in FIXED}
+        waiting = [name for name, value in kept.items() if getattr(settings, name) != value]
+        self.settings = settings.model_copy(update=kept)
+        self.rules = rules
         self.flink_conf = FlinkConf(settings.flink_conf)
-        self.rules = parsed_rules(settings)
-        self.fleet.obey(self._orders(settings), settings.discovery_interval, self.clock())
+        configure_logging(settings.log.format, settings.log.level)
+        self.fleet.obey(self._orders(self.settings), settings.discovery_interval, self.clock())
         self.journal.note("settings read again", mode=settings.mode, after_a_restart=waiting)
 
     def statuses(self) -> list[JobStatus]:
@@ -156,12 +161,13 @@ class Service:
     def healthy(self) -> Health:
         """Alive is who has asked the ResourceManager lately, answered or not."""
         asked_before = self.clock() - self.fleet.asked_at
-        return Health(ok=asked_before < ALIVE_WITHIN, facts={"discovery_started_ms_ago": asked_before})
+        longest = max(ALIVE_WITHIN, 3 * self.fleet.discovery_interval)
+        return Health(ok=asked_before < longest, facts={"discovery_started_ms_ago": asked_before})
 
     def ready(self) -> Health:
         down = self.fleet.down_since
         facts: dict[str, object] = {
-            "resource_manager": "answers" if down is None else f"does not answer since {down}",
+            "resource_manager": "answers" if down is None else f"does not answer since {_instant(down)}",
             "jobs": len(self.fleet.jobs()),
         }
         return Health(ok=down is None and self.fleet.discovered_at is not None, facts=facts)
@@ -193,10 +199,15 @@ class Service:
             cluster=settings.cluster,
             act=settings.mode == "act" if self._act is None else self._act,
             profile=settings.profile,
-            below=lambda: self.flink_conf.layers(settings.profile),
+            below=lambda: self._cluster_layers(settings.profile),
             above=lambda application, job: self.rule_layers(application.name, job),
             spread=self._spread,
         )
+
+    def _cluster_layers(self, profile: str) -> Sequence[Layer]:
+        for problem in self.flink_conf.read().problems:
+            self.journal.once(str(problem), "cluster configuration", detail=str(problem))
+        return self.flink_conf.layers(profile)
 
     def rule_layers(self, application: str, job: str) -> Sequence[Layer]:
         """What the settings' rules say of a job, and above them the interval this process was given."""
@@ -214,6 +225,10 @@ class Service:
         )
 
 
+def _instant(at: Millis) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="seconds")
+
+
 def parsed_rules(settings: Settings) -> Rules:
     """The settings' rules. Raises SettingsError with everything that is wrong with them."""
     rules = parse_rules([dict(rule) for rule in settings.rules], settings.source)
@@ -225,46 +240,58 @@ def parsed_rules(settings: Settings) -> Rules:
 def run(settings: Settings, config: Path | None) -> int:
     """Run until SIGTERM or SIGINT; SIGHUP reads the settings again. Returns the exit status."""
     configure_logging(settings.log.format, settings.log.level)
-    opened = open_store(settings.store.url, settings.store.max_size, system_clock())
-    service = Service(settings, opened.store)
-    for note in opened.notes:
-        service.journal.warn(note)
-    registry = fleet_collector(service.counters, service.statuses, service.traffic)
-    web = WebServer(settings.http.host, settings.http.port, registry, service.healthy, service.ready)
-    wishes = Wishes()
-    service.start()
-    service.journal.started(version=autoscaler.__version__, mode=settings.mode, port=web.port, store=settings.store.url)
-    while wishes.next() == signal.SIGHUP:
-        try:
-            service.reload(load_settings(config))
-        except SettingsError as error:
-            service.journal.error("the new settings cannot be used; the old ones stay", detail=str(error))
-    finished = service.stop()
-    web.close()
-    opened.store.close()
-    service.journal.note("autoscaler stopped", put_finished=finished)
+    journal = Journal()
+    with Wishes() as wishes:
+        store = opened_store(settings, journal)
+        service = Service(settings, store, journal=journal)
+        registry = fleet_collector(service.counters, service.statuses, service.traffic)
+        web = WebServer(settings.http.host, settings.http.port, registry, service.healthy, service.ready)
+        service.start()
+        journal.started(
+            version=autoscaler.__version__, mode=settings.mode, port=web.port, store=shown_url(settings.store.url)
+        )
+        while wishes.next() == signal.SIGHUP:
+            try:
+                service.reload(load_settings(config))
+            except SettingsError as error:
+                journal.error("the new settings cannot be used; the old ones stay", detail=str(error))
+        finished = service.stop()
+        web.close()
+        store.close()
+        journal.note("autoscaler stopped", put_finished=finished)
     return 0
 
 
+def opened_store(settings: Settings, journal: Journal) -> RecoveringStore:
+    """The daemon's store; a damaged one is set aside, which is said. Raises StoreError."""
+
+    def say(note: str) -> None:
+        journal.warn("store", detail=note)
+
+    url, size = settings.store.url, settings.store.max_size
+    opened = open_store(url, size, system_clock())
+    for note in opened.notes:
+        say(note)
+    return RecoveringStore(url, size, system_clock, say, opened)
+
+
 class Wishes:
-    """The signals that ask the process for something, one after the other."""
+    """The signals that ask the process for something, one after the other.
+
+    They are blocked in every thread and taken from the kernel by ``next``: a handler could run in the middle of
+    anything, also of what it wants to wake.
+    """
 
     def __init__(self) -> None:
-        self._asked: list[int] = []
-        self._arrived = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._note)
+        self._wanted = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self._asked.append(number)
-        self._arrived.set()
+    def __enter__(self) -> Wishes:
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, self._wanted)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
     def next(self) -> int:
-        """Wait for the next one; an end goes before a reload."""
-        while not self._asked:
-            self._arrived.wait()
-            self._arrived.clear()
-        ends = [number for number in self._asked if number != signal.SIGHUP]
-        chosen = ends[0] if ends else self._asked[0]
-        self._asked.clear()
-        return chosen
+        """Wait for the next one."""
+        return signal.sigwait(self._wanted)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,8 @@ from pydantic import (
     PrivateAttr,
     ValidationError,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariable
 
 from autoscaler.options import parse_duration, parse_memory
 
@@ -45,9 +47,15 @@ def _http_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _listed(value: object) -> object:
+    """A list, or in the environment text with commas between its items."""
+    return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value
+
+
 Duration = Annotated[int, BeforeValidator(_milliseconds), Field(gt=0)]
 MemorySize = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
 Address = Annotated[str, AfterValidator(_http_address)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class _Section(BaseModel):
@@ -58,10 +66,10 @@ class Applications(_Section):
     """Which YARN applications are looked at; an empty list means all. Patterns are shell globs."""
 
     type: str = "Apache Flink"
-    queues: tuple[str, ...] = ()
-    users: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
+    queues: Names = ()
+    users: Names = ()
+    names: Names = ()
+    tags: Names = ()
 
 
 class StoreSettings(_Section):
@@ -94,7 +102,9 @@ class Settings(BaseSettings):
     cluster: str = "default"
     mode: Literal["act", "advise"] = "act"
     profile: Literal["emr", "apache"] = "emr"
-    resource_managers: tuple[Address, ...] = Field(default=("http://localhost:8088",), min_length=1)
+    resource_managers: Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        default=("http://localhost:8088",), min_length=1
+    )
     flink_conf: Path | None = Path("/etc/flink/conf")
     applications: Applications = Applications()
     discovery_interval: Duration = 30_000
@@ -149,25 +159,61 @@ def load_settings(path: Path | None = None) -> Settings:
 
 
 def _validated(content: dict[str, Any], file: Path | None, node: yaml.Node | None) -> Settings:
+    mistyped = _mistyped_variables()
+    if mistyped:
+        raise SettingsError("\n".join(mistyped))
     try:
         settings = Settings(**content)
     except ValidationError as error:
         raise SettingsError("\n".join(_problem(e, file, node) for e in error.errors())) from error
+    except UnreadableVariable as error:
+        raise SettingsError(f"environment variable: {error}; write it as JSON") from error
     if file is not None:
         settings._source = str(file)
     return settings
+
+
+def _mistyped_variables() -> list[str]:
+    """Variables that look like one of ours and are none. Others with our prefix may be somebody else's."""
+    known = {_variable([name]) for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section):
+            known |= {_variable([name, inner]) for inner in field.annotation.model_fields}
+    known.add("AUTOSCALER_CONFIG")
+    found = []
+    for name in sorted(os.environ):
+        close = get_close_matches(name.upper(), known, n=1, cutoff=0.9)
+        if name.upper().startswith("AUTOSCALER_") and name.upper() not in known and close:
+            found.append(f"environment variable {name}: unknown setting; did you mean {close[0]}?")
+    return found
+
+
+def _variable(where: Sequence[str | int]) -> str:
+    return f"AUTOSCALER_{'__'.join(str(part) for part in where if not isinstance(part, int)).upper()}"
 
 
 def _problem(error: Any, file: Path | None, node: yaml.Node | None) -> str:
     where: Sequence[str | int] = error["loc"]
     key = ".".join(str(part) for part in where)
     line = _line_of(node, where)
-    variable = f"AUTOSCALER_{'__'.join(str(p) for p in where).upper()}"
-    source = f"{file}:{line}" if file and line else f"environment variable {variable}"
+    variable = _variable(where)
+    from_file = file is not None and line is not None and variable not in os.environ
+    source = f"{file}:{line}" if from_file else f"environment variable {variable}"
     if error["type"] == "extra_forbidden":
-        return f"{source}: unknown setting `{key}`; the known ones are in conf/autoscaler.yaml"
+        return f"{source}: unknown setting `{key}`{_meant(where)}; the known ones are in conf/autoscaler.yaml"
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{source}: `{key}` is {error['input']!r}: {message}"
+
+
+def _meant(where: Sequence[str | int]) -> str:
+    model: Any = Settings
+    for part in where[:-1]:
+        field = model.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, _Section):
+            return ""
+        model = field.annotation
+    close = get_close_matches(str(where[-1]), model.model_fields, n=1)
+    return f", did you mean `{close[0]}`?" if close else ""
 
 
 def _line_of(node: yaml.Node | None, where: Sequence[str | int]) -> int | None:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from autoscaler.cluster import Application, ClusterError
 from autoscaler.commands.output import print_json, print_table
+from autoscaler.flinkconf import STANDARD
 from autoscaler.loop import VALIDATORS
-from autoscaler.options import Layer, Problem, Resolved, Severity, check, layer_of, resolve
+from autoscaler.options import (
+    Layer,
+    Problem,
+    Resolved,
+    Severity,
+    check,
+    layer_of,
+    parse_config_yaml,
+    parse_flink_conf,
+    resolve,
+)
+from autoscaler.options.standalone import migrate
 from autoscaler.service import Service
 from autoscaler.settings import Settings
 
@@ -56,6 +69,24 @@ def _find(running: Sequence[Application], wanted: str) -> Application:
         names = ", ".join(f"{a.id} ({a.name})" for a in running) or "none"
         raise LookupError(f"{len(found)} running applications called {wanted!r}; running are: {names}")
     return found[0]
+
+
+def check_standalone(file: Path, *, as_json: bool) -> int:
+    """Say what each key of Apache Flink's standalone autoscaler's configuration means here."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"autoscaler: {file}: cannot be read: {error}", file=sys.stderr)
+        return 2
+    nested = file.name == STANDARD
+    conf = (parse_config_yaml if nested else parse_flink_conf)(text, str(file))
+    found = (*conf.problems, *migrate(conf.entries))
+    if as_json:
+        print_json({"problems": found})
+    else:
+        for problem in found:
+            print(problem)
+    return 1 if any(problem.severity is Severity.ERROR for problem in found) else 0
 
 
 def report(resolved: Resolved, found: Sequence[Problem], *, as_json: bool) -> None:

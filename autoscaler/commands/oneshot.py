@@ -10,10 +10,10 @@ from autoscaler.commands.output import print_json
 from autoscaler.commands.show import print_statuses
 from autoscaler.loop import Memory
 from autoscaler.model import History, JobKey, JobStatus, Millis, Request, Sample, Topology, Window
-from autoscaler.service import Service, system_clock
+from autoscaler.service import Service, opened_store
 from autoscaler.settings import Settings
-from autoscaler.store import Store, StoreError, open_existing, open_store
-from autoscaler.telemetry import configure_logging
+from autoscaler.store import RecoveringStore, Store, StoreError, StoreUnavailable, open_existing
+from autoscaler.telemetry import Journal, configure_logging
 
 PATIENCE_S = 120.0
 PLAN_INTERVAL: Millis = 12_000  # a JobManager fetches metrics at most every 10 s
@@ -37,7 +37,7 @@ class NothingRemembered:
     def save_memory(self, key: JobKey, history: History) -> None: ...
     def record_decision(self, key: JobKey, decision: object, detail: str = "") -> None: ...
     def add_request(self, request: Request) -> int:
-        raise AssertionError("a plan sends nothing")
+        raise StoreUnavailable("a plan sends nothing")
 
     def update_request(self, request: Request) -> None: ...
     def open_requests(self) -> tuple[Request, ...]:
@@ -59,10 +59,9 @@ class NothingRemembered:
 def run_once(settings: Settings, *, as_json: bool) -> int:
     """One pass over all jobs, which acts. What comes of a rescale is observed by the next pass or the daemon."""
     configure_logging(settings.log.format, settings.log.level)
-    opened = open_store(settings.store.url, settings.store.max_size, system_clock())
-    for note in opened.notes:
-        print(f"autoscaler: {note}", file=sys.stderr)
-    return _one_round(Service(settings, opened.store, spread=False), opened.store, as_json=as_json)
+    journal = Journal()
+    store = opened_store(settings, journal)
+    return _one_round(Service(settings, store, spread=False, journal=journal), store, as_json=as_json)
 
 
 def plan_once(settings: Settings, *, as_json: bool) -> int:
@@ -77,7 +76,7 @@ def plan_once(settings: Settings, *, as_json: bool) -> int:
     return _one_round(service, None, as_json=as_json)
 
 
-def _one_round(service: Service, store: Store | None, *, as_json: bool) -> int:
+def _one_round(service: Service, store: RecoveringStore | None, *, as_json: bool) -> int:
     print("autoscaler: one pass over all jobs ...", file=sys.stderr)
     service.start()
     tick, waited = threading.Event(), 0.0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from autoscaler.commands.output import clock_time, print_json, print_table
-from autoscaler.model import JobKey, JobStatus, Millis, Request, Sizing, VertexStatus
+from autoscaler.model import JobKey, JobStatus, Millis, Request, Sizing, VertexId, VertexStatus
 from autoscaler.store import Recorded, Store
 from autoscaler.telemetry import sentences
-from autoscaler.telemetry.sentences import number, seconds
+from autoscaler.telemetry.sentences import number, seconds, short_name
 
 VERTEX_COLUMNS = ("vertex", "now", "wanted", "in/s", "target/s", "lag", "busy")
 
@@ -42,7 +42,7 @@ def print_statuses(statuses: Iterable[JobStatus], now: Millis) -> None:
 def _vertex_row(vertex: VertexStatus) -> tuple[str, ...]:
     busy = "-" if vertex.utilization is None else f"{vertex.utilization:.0%}"
     return (
-        sentences.short_name(vertex.name),
+        short_name(vertex.name),
         str(vertex.parallelism),
         str(vertex.wanted),
         number(vertex.rate),
@@ -66,11 +66,14 @@ def show_history(store: Store, job: str, limit: int, *, as_json: bool) -> int:
     if as_json:
         print_json({"job": key, "decisions": decisions, "requests": requests})
         return 0
-    _print_history(key, decisions, requests)
+    names = {v.id: short_name(v.name) for s in store.statuses() if s.key == key for v in s.vertices}
+    _print_history(key, decisions, requests, names)
     return 0
 
 
-def _print_history(key: JobKey, decisions: tuple[Recorded, ...], requests: tuple[Request, ...]) -> None:
+def _print_history(
+    key: JobKey, decisions: tuple[Recorded, ...], requests: tuple[Request, ...], names: Mapping[VertexId, str]
+) -> None:
     print(f"{key}: rescales, newest first")
     for request in requests:
         came = sentences.outcome(request, request.outcome) if request.outcome else request.answer or ""
@@ -81,7 +84,7 @@ def _print_history(key: JobKey, decisions: tuple[Recorded, ...], requests: tuple
         decision = recorded.decision
         print(f"  {clock_time(decision.at)}  {decision.reason.value}: {recorded.detail}")
         for vertex, sizing in decision.sizings.items():
-            print(f"    {vertex[:8]}: {_steps(recorded, vertex, sizing)}")
+            print(f"    {names.get(vertex, vertex[:8])}: {_steps(recorded, vertex, sizing)}")
 
 
 def _steps(recorded: Recorded, vertex: str, sizing: Sizing) -> str:

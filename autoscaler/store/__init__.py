@@ -9,6 +9,7 @@
 the caller goes on.
 """
 
+from autoscaler.store.engine import shown_url
 from autoscaler.store.errors import StoreError, StoreUnavailable
 from autoscaler.store.opening import Opened, open_existing, open_store
 from autoscaler.store.recovering import RecoveringStore
@@ -29,4 +30,5 @@ __all__ = [
     "Writer",
     "open_existing",
     "open_store",
+    "shown_url",
 ]

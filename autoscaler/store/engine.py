@@ -84,6 +84,11 @@ def place_of(url: str) -> Place:
     return Place(url=parsed, path=Path(name).absolute())
 
 
+def shown_url(url: str) -> str:
+    """Return where a store is, without the password its URL may hold."""
+    return str(place_of(url))
+
+
 # ------------------------------------------------------------------ the file
 
 
