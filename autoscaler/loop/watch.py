@@ -43,6 +43,7 @@ class Watch:
 
     def begin(self, request: Request) -> None:
         self.open = request
+        self._recent = None  # from here on the count of TaskManagers tells of this request
         self._last_seen_before = request.sent_at or request.decided_at
 
     def settle(self, subject: Subject) -> None:

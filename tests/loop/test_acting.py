@@ -101,6 +101,20 @@ def test_released_task_managers_complete_the_outcome(world: World) -> None:
     assert outcome.task_managers == 5
 
 
+def test_task_managers_of_the_next_request_are_not_those_of_the_last(world: World) -> None:
+    """Once another request is sent, YARN's count tells of that one, and the earlier outcome stays as it was."""
+    job = busy(world)
+    world.run(60)
+    before = world.requests()[0].outcome
+    job.rate *= 4
+    while len(world.requests()) == 1:
+        world.run(10)
+    world.set_application(running_containers=9)
+    world.run(60)
+    first = min(world.requests(), key=lambda request: request.decided_at)
+    assert first.outcome == before
+
+
 # ------------------------------------------------------------------ watching
 
 
