@@ -107,6 +107,7 @@ def test_task_managers_of_the_next_request_are_not_those_of_the_last(world: Worl
     world.run(60)
     before = world.requests()[0].outcome
     job.rate *= 4
+    job.restart_ms = 200_000
     while len(world.requests()) == 1:
         world.run(10)
     world.set_application(running_containers=9)
