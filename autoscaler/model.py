@@ -202,12 +202,26 @@ class Alignment(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VertexRule:
+    """What an operator's rules say of one vertex; ``None`` where they say nothing and the job's options hold."""
+
+    min_parallelism: int | None = None
+    max_parallelism: int | None = None
+    excluded: bool | None = None
+    utilization: float | None = None
+    keep_equal_to: VertexId | None = None
+
+
+NO_VERTEX_RULES: Mapping[VertexId, VertexRule] = frozen({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What the user asked for, one field per ``job.autoscaler.*`` option; see conf/OPTIONS.md for each.
 
     Durations are milliseconds. The defaults are those of the ``emr`` profile, so that a test can name only what it
     is about; at run time every field comes from ``options``. ``extras`` switches on what goes beyond the reference
-    (algorithm section 11).
+    (algorithm section 11). ``vertex_rules`` comes from an operator's rules and wins over the options.
     """
 
     extras: bool = True
@@ -255,6 +269,7 @@ class Policy:
     yarn_id: str | None = None
     allow_without_checkpoint: bool = False
     rescale_timeout: Millis = 600_000
+    vertex_rules: Mapping[VertexId, VertexRule] = field(default_factory=lambda: NO_VERTEX_RULES)
 
 
 # ------------------------------------------------------------------ what was decided
@@ -341,6 +356,7 @@ class Limit(StrEnum):
     EXCLUDED = "excluded"
     FINISHED = "finished"
     NO_BUSY_TIME = "no-busy-time"
+    KEPT_EQUAL = "kept-equal"
     QUOTA = "quota"
 
 

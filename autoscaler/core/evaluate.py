@@ -15,6 +15,7 @@ from autoscaler.core.errors import UndecidableError
 from autoscaler.core.estimators import average, rate
 from autoscaler.core.graph import inputs_of, outputs_by_vertex
 from autoscaler.core.rounding import known, quotient, rounded, whole
+from autoscaler.core.vertex_rules import policy_of
 from autoscaler.model import (
     BusyTimeAggregator,
     Evaluation,
@@ -54,7 +55,7 @@ def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId
     vertices = window.topology.vertices
     times = [sample.at for sample in window.samples]
     measured = {vertex.id: measure(vertex, times, window.samples) for vertex in vertices}
-    thresholds = thresholds_for(policy, backlog=any(is_behind(each, policy) for each in measured.values()))
+    backlog = any(is_behind(each, policy) for each in measured.values())
     outputs = outputs_by_vertex(window.topology)
     evaluations: dict[VertexId, Evaluation] = {}
     for vertex in vertices:
@@ -67,6 +68,7 @@ def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId
             ]
             target_rate = weighted_sum((each.target_rate, share) for each, share in shares)
             catch_up_rate = weighted_sum((each.catch_up_rate, share) for each, share in shares)
+        thresholds = thresholds_for(policy_of(vertex, policy), backlog=backlog)
         busy_ms_per_s = busy_time(own, policy.busy_time_aggregator)
         evaluations[vertex.id] = Evaluation(
             tpr=_rounded(true_processing_rate(own, busy_ms_per_s, policy)),

@@ -12,7 +12,7 @@ from autoscaler.core.periods import is_excluded
 from autoscaler.core.protection import protected_vertices
 from autoscaler.core.quota import cut_to_quota, exceeds_quota, slots_within_quota
 from autoscaler.core.rounding import rounded
-from autoscaler.core.sizing import size
+from autoscaler.core.sizing import size_all
 from autoscaler.model import Event, EventKind, Reason, Sizing, VertexId
 
 Step = Callable[[Plan], Plan]
@@ -57,10 +57,10 @@ def memory_must_suffice(plan: Plan) -> Plan:
 
 
 def vertices_are_sized(plan: Plan) -> Plan:
-    """Give every vertex the parallelism the model asks for."""
+    """Give every vertex the parallelism the model or a rule asks for."""
     if plan.facts.policy.extras:
         plan = replace(plan, protected=protected_vertices(plan))
-    sized = {vertex.id: size(vertex, plan) for vertex in plan.facts.window.topology.vertices}
+    sized = size_all(plan)
     delayed = {vertex_id: each for vertex_id, each in plan.delayed.items() if vertex_id not in sized}
     delayed |= {vertex_id: each.delayed for vertex_id, each in sized.items() if each.delayed is not None}
     return replace(

@@ -10,6 +10,7 @@ from autoscaler.core.evaluate import upper_utilization
 from autoscaler.core.facts import Plan
 from autoscaler.core.graph import outputs_by_vertex
 from autoscaler.core.history import last_growth
+from autoscaler.core.vertex_rules import policy_of
 from autoscaler.model import Limit, Sample, Vertex, VertexId
 
 # From this share of its time on that an input waits for its outputs, they count as holding it up.
@@ -52,7 +53,7 @@ def is_doubtful(vertex: Vertex, findings: Findings) -> bool:
 def is_saturated(vertex: Vertex, findings: Findings) -> bool:
     """Is the vertex as busy as it may be, or busier? Then a model that wants fewer subtasks is wrong."""
     load = findings.plan.evaluated.vertices[vertex.id].load
-    return load is not None and load >= min(1.0, upper_utilization(findings.plan.facts.policy))
+    return load is not None and load >= min(1.0, upper_utilization(policy_of(vertex, findings.plan.facts.policy)))
 
 
 def holds_up_its_inputs(vertex: Vertex, findings: Findings) -> bool:

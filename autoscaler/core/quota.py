@@ -92,7 +92,7 @@ def cut_to_quota(
 
 def _cut(sizing: Sizing, cap: int, tpr: float | None) -> Sizing:
     allowed = max(sizing.current, min(sizing.parallelism, cap))
-    if sizing.parallelism <= allowed or tpr is None:
+    if sizing.parallelism <= allowed:
         return sizing
     return replace(
         sizing,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from autoscaler.core.alignment import align, is_alignable
@@ -12,6 +13,7 @@ from autoscaler.core.facts import Plan
 from autoscaler.core.history import was_ineffective
 from autoscaler.core.rounding import known, quotient, rounded
 from autoscaler.core.scalability import scalability
+from autoscaler.core.vertex_rules import is_excluded, leaders, policy_of
 from autoscaler.model import (
     DelayedRequest,
     DelayedScaleDown,
@@ -22,6 +24,7 @@ from autoscaler.model import (
     Policy,
     Sizing,
     Vertex,
+    VertexId,
 )
 
 LARGEST_INT = 2**31 - 1
@@ -48,9 +51,19 @@ class Wish:
         return self if parallelism == self.parallelism else Wish(parallelism, (*self.limits, limit))
 
 
+def size_all(plan: Plan) -> Mapping[VertexId, Sized]:
+    """Return every vertex sized: by the model, or after another where rules keep it equal to that."""
+    vertices = {vertex.id: vertex for vertex in plan.facts.window.topology.vertices}
+    led_by = leaders(vertices, plan.facts.policy)
+    sized = {vertex_id: size(vertex, plan) for vertex_id, vertex in vertices.items() if vertex_id not in led_by}
+    for follower, leader in led_by.items():
+        sized[follower] = follow(vertices[follower], sized[leader].sizing, plan)
+    return {vertex_id: sized[vertex_id] for vertex_id in vertices}
+
+
 def size(vertex: Vertex, plan: Plan) -> Sized:
     """Return the parallelism the model gives a vertex, and how it came to it."""
-    policy, current = plan.facts.policy, vertex.parallelism
+    policy, current = policy_of(vertex, plan.facts.policy), vertex.parallelism
     evaluation = plan.evaluated.vertices[vertex.id]
     delayed = plan.delayed.get(vertex.id)
 
@@ -96,9 +109,38 @@ def size(vertex: Vertex, plan: Plan) -> Sized:
     return shrunk(vertex, plan, sizing, events)
 
 
+def follow(vertex: Vertex, leader: Sizing, plan: Plan) -> Sized:
+    """Return a vertex at the parallelism its leader gets, within its own bounds; a follower waits for nothing.
+
+    Its own rates do not size it, and neither the factors nor alignment apply. To be unlike its leader is not
+    worth a restart by itself: the change counts as outside bounds if that of its leader does, or if its own
+    rate is. With extras it is not shrunk where another vertex would not be.
+    """
+    current, delayed = vertex.parallelism, plan.delayed.get(vertex.id)
+    untouchable = why_untouchable(vertex, plan)
+    if untouchable in (Limit.EXCLUDED, Limit.FINISHED):
+        return Sized(Sizing(current=current, parallelism=current, limits=(untouchable,)), delayed)
+    wish = Wish(leader.parallelism, (Limit.KEPT_EQUAL,))
+    bounded = within_bounds(wish, vertex, policy_of(vertex, plan.facts.policy))
+    evaluation, changes = plan.evaluated.vertices[vertex.id], bounded.parallelism != current
+    leader_is_outside = leader.outside_bounds and leader.parallelism != leader.current
+    sizing = Sizing(
+        current=current,
+        parallelism=bounded.parallelism,
+        wanted=wish.parallelism,
+        expected_rate=expected_rate(evaluation.tpr, current, bounded.parallelism) if changes else None,
+        outside_bounds=changes and (leader_is_outside or is_outside_bounds(evaluation)),
+        limits=bounded.limits,
+    )
+    protection = plan.protected.get(vertex.id)
+    if protection is not None and bounded.parallelism < current:
+        sizing = _kept(sizing, protection)
+    return Sized(sizing, None)
+
+
 def why_untouchable(vertex: Vertex, plan: Plan) -> Limit | None:
     """Return what takes a vertex out of scaling: the user, its end, or an unknown busy time just now."""
-    if vertex.id in plan.facts.policy.excluded_vertices:
+    if is_excluded(vertex, plan.facts.policy):
         return Limit.EXCLUDED
     if vertex.finished:
         return Limit.FINISHED
@@ -149,8 +191,10 @@ def aligned_to_data(wish: Wish, vertex: Vertex, policy: Policy) -> tuple[Wish, t
     return wish.moved(aligned.parallelism, Limit.ALIGNMENT), events
 
 
-def expected_rate(tpr: float, current: int, parallelism: int) -> float | None:
+def expected_rate(tpr: float | None, current: int, parallelism: int) -> float | None:
     """Return the true processing rate after a change, in records per second: ``tpr / current * then``."""
+    if tpr is None:
+        return None
     rate = known(quotient(tpr, current) * parallelism)
     return None if rate is None else rounded(rate)
 

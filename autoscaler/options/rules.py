@@ -8,12 +8,13 @@ rules win.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
-from autoscaler.model import Topology, Vertex, VertexId
+from autoscaler.model import Policy, Topology, Vertex, VertexId, VertexRule, frozen
 from autoscaler.options.core_schema import java_double
 from autoscaler.options.layers import Entry, Layer
 from autoscaler.options.names import is_ours, named, nearest, read
@@ -23,18 +24,8 @@ _REGEX = "re:"
 _OF_VERTICES = ("vertex", "role", "id")
 _CRITERIA = ("application", "job", *_OF_VERTICES)
 _ROLES = ("source", "sink")
+_NO_LIMITS = VertexRule()
 _VERTEX_SETTINGS = ("min", "max", "exclude", "utilization", "keep-equal-to")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VertexRule:
-    """What rules say of one vertex; ``None`` where they say nothing."""
-
-    min_parallelism: int | None = None
-    max_parallelism: int | None = None
-    excluded: bool | None = None
-    utilization: float | None = None
-    keep_equal_to: VertexId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +39,7 @@ class Rule:
     source: str
     match: Mapping[str, str]
     options: Mapping[str, str]
-    limits: VertexRule = VertexRule()
+    limits: VertexRule = _NO_LIMITS
     keep_equal_to: str | None = None
 
     @property
@@ -115,6 +106,22 @@ def job_layers(rules: Iterable[Rule], application: str, job: str) -> tuple[Layer
         for rule in rules
         if rule.options and rule.matches_job(application, job)
     )
+
+
+def policy_for(policy: Policy, rules: Iterable[Rule], application: str, job: str) -> Callable[[Topology], Policy]:
+    """Return what gives the policy of a job once its vertices are known, with what rules say of them.
+
+    Patterns are matched anew only when the topology changes; without rules it is ``policy`` itself.
+    """
+    about = tuple(rule for rule in rules if rule.is_of_vertices and rule.matches_job(application, job))
+    if not about:
+        return lambda _: policy
+
+    @lru_cache(maxsize=1)
+    def with_vertex_rules(topology: Topology) -> Policy:
+        return replace(policy, vertex_rules=frozen(vertex_rules(about, application, job, topology)))
+
+    return with_vertex_rules
 
 
 def vertex_rules(rules: Iterable[Rule], application: str, job: str, topology: Topology) -> dict[VertexId, VertexRule]:

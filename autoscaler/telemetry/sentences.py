@@ -26,10 +26,13 @@ LIMIT_WORDS: Mapping[Limit, str] = {
     Limit.INEFFECTIVE: "the last scale-up did not help",
     Limit.GRACE_PERIOD: "scale-down held back by scale-up.grace-period",
     Limit.SATURATED: "kept, it is saturated now",
+    Limit.BACK_PRESSURE: "kept, it holds up what feeds it",
+    Limit.MEMORY_PRESSURE: "kept, memory is short",
     Limit.DOUBTFUL: "kept, the measurements are doubtful",
-    Limit.EXCLUDED: "excluded by vertex.exclude.ids",
+    Limit.EXCLUDED: "excluded by vertex.exclude.ids or a rule",
     Limit.FINISHED: "finished",
     Limit.NO_BUSY_TIME: "kept, it reports no busy time",
+    Limit.KEPT_EQUAL: "kept equal to another vertex",
     Limit.QUOTA: "held by the quota",
 }
 

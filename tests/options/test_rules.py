@@ -9,9 +9,18 @@ from typing import Any
 import pytest
 import yaml
 
-from autoscaler.model import Input, Topology, Vertex
+from autoscaler.model import Input, Policy, Topology, Vertex, VertexRule
 from autoscaler.options import Severity, policy, resolve
-from autoscaler.options.rules import KnownJob, Rules, VertexRule, fits, job_layers, parse_rules, unmatched, vertex_rules
+from autoscaler.options.rules import (
+    KnownJob,
+    Rules,
+    fits,
+    job_layers,
+    parse_rules,
+    policy_for,
+    unmatched,
+    vertex_rules,
+)
 
 FILE = "conf/autoscaler.yaml"
 
@@ -121,6 +130,24 @@ def test_vertex_rules() -> None:
         "b1": VertexRule(utilization=0.5, keep_equal_to="c1"),
         "c1": VertexRule(excluded=True),
     }
+
+
+def test_the_policy_of_a_job_with_vertex_rules() -> None:
+    """Once the vertices of a job are known, its policy holds what rules say of them."""
+    rules = parsed(VERTEX_RULES).rules
+    wanted = policy_for(Policy(max_parallelism=40), rules, "orders-eu", "daily")
+    found = wanted(TOPOLOGY)
+    assert found.max_parallelism == 40
+    assert found.vertex_rules == vertex_rules(rules, "orders-eu", "daily", TOPOLOGY)
+    assert wanted(Topology(vertices=tuple(TOPOLOGY.vertices))) is found
+    assert wanted(Topology(vertices=TOPOLOGY.vertices[:1])).vertex_rules.keys() == {"a1"}
+
+
+def test_the_policy_of_a_job_without_vertex_rules() -> None:
+    """A job whose vertices no rule is about keeps its policy as it is."""
+    given = Policy()
+    assert policy_for(given, one({"job": "weekly", "id": "*"}, {"min": 2}).rules, "x", "daily")(TOPOLOGY) is given
+    assert policy_for(given, one({"job": "*"}, {"metrics.window": "1 min"}).rules, "x", "daily")(TOPOLOGY) is given
 
 
 def test_a_vertex_alone_is_source_and_sink() -> None:
@@ -241,8 +268,8 @@ def test_unknown_options_with_the_prefix_are_left_to_the_checks() -> None:
 def test_the_example_in_the_settings_file() -> None:
     """The commented rules in conf/autoscaler.yaml can be used as they are."""
     lines = (Path(__file__).parents[2] / "conf" / "autoscaler.yaml").read_text(encoding="utf-8").splitlines()
-    start = lines.index("# rules:")
-    example = [line.removeprefix("# ") for line in itertools.takewhile(lambda line: line[:1] == "#", lines[start:])]
-    rules = parse_rules(yaml.safe_load("\n".join(example))["rules"], FILE)
+    start = next(index for index, line in enumerate(lines) if line.startswith("#   - match:"))
+    example = [line.removeprefix("#") for line in itertools.takewhile(lambda line: line[:1] == "#", lines[start:])]
+    rules = parse_rules(yaml.safe_load("\n".join(example)), FILE)
     assert rules.problems == ()
     assert len(rules.rules) == 5

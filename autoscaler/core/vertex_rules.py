@@ -1,0 +1,66 @@
+"""What an operator's rules change for single vertices (docs/ALGORITHM.md, 12)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from autoscaler.model import Policy, Vertex, VertexId
+
+
+def policy_of(vertex: Vertex, policy: Policy) -> Policy:
+    """Return what holds for one vertex: the job's policy, with what rules say of the vertex in its place.
+
+    With a utilization of its own a vertex is left alone between limits that lie as far from it as the job's
+    lie from the job's target. Worked: target 0.7, maximum 0.9, own utilization 0.5: its maximum is 0.7.
+    """
+    rule = policy.vertex_rules.get(vertex.id)
+    if rule is None:
+        return policy
+    own = policy
+    if rule.min_parallelism is not None:
+        own = replace(own, min_parallelism=rule.min_parallelism)
+    if rule.max_parallelism is not None:
+        own = replace(own, max_parallelism=rule.max_parallelism)
+    if rule.utilization is not None:
+        moved_by = rule.utilization - policy.utilization_target
+        own = replace(
+            own,
+            utilization_target=rule.utilization,
+            utilization_max=_moved(policy.utilization_max, moved_by),
+            utilization_min=_moved(policy.utilization_min, moved_by),
+        )
+    return own
+
+
+def _moved(limit: float | None, by: float) -> float | None:
+    return None if limit is None else limit + by
+
+
+def is_excluded(vertex: Vertex, policy: Policy) -> bool:
+    """Does the user want the vertex left as it is? A rule, either way, wins over the option."""
+    rule = policy.vertex_rules.get(vertex.id)
+    if rule is None or rule.excluded is None:
+        return vertex.id in policy.excluded_vertices
+    return rule.excluded
+
+
+def leaders(vertices: Mapping[VertexId, Vertex], policy: Policy) -> Mapping[VertexId, VertexId]:
+    """Return the vertex each follower is kept equal to, every follower after the one it follows.
+
+    Not among them, and so sized by itself, is a vertex whose leader the job does not have, or that stands in
+    a circle or behind one.
+    """
+    followers: dict[VertexId, list[VertexId]] = {}
+    for follower, rule in policy.vertex_rules.items():
+        leader = rule.keep_equal_to
+        if leader is not None and leader in vertices and follower in vertices:
+            followers.setdefault(leader, []).append(follower)
+    following = {follower for several in followers.values() for follower in several}
+    found: dict[VertexId, VertexId] = {}
+    ahead = [leader for leader in followers if leader not in following]
+    for leader in ahead:  # grows by those who are followed in their turn
+        for follower in followers.get(leader, ()):
+            found[follower] = leader
+            ahead.append(follower)
+    return found
