@@ -38,17 +38,17 @@ def test_parallelism_follows_the_load(lab: Lab, applications: list[str], daemon:
     watched.waits_for("follows/orders", lambda s: s.reason is Reason.STEADY, 90, "a full window at low load")
     assert watched.requests("follows") == ()
 
+    few = task_managers(lab, application)
     lab.set_rate("orders", 700)
     up = until(lambda: achieved(watched, "follows"), 90, "a scale-up to be reached")[0]
-    grown = watched.waits_for(
-        "follows/orders", lambda s: parallelism_of(s, "enrich") > 1, 30, "the new parallelism in the status"
-    )
     assert up.outcome is not None
     assert up.outcome.took_ms
     assert up.outcome.downtime_ms is not None
     assert up.outcome.replayed_records is not None
-    most = until(lambda: max(task_managers(lab, application), 0), 5, "TaskManagers of the grown job")
-    assert most > (up.task_managers or 0)
+    most = until(lambda: max(task_managers(lab, application) - few, 0), 120, "another TaskManager") + few
+    grown = watched.waits_for(
+        "follows/orders", lambda s: parallelism_of(s, "enrich") > 2, 60, "the new parallelism in the status"
+    )
 
     lab.set_rate("orders", 60)
     watched.waits_for(
