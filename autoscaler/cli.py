@@ -13,7 +13,7 @@ import autoscaler
 from autoscaler import service
 from autoscaler.commands.checkconfig import check_config, check_standalone
 from autoscaler.commands.decide import decide_file
-from autoscaler.commands.oneshot import NothingRemembered, plan_once, run_once
+from autoscaler.commands.oneshot import PATIENCE_S, NothingRemembered, plan_once, run_once
 from autoscaler.commands.options import show_options
 from autoscaler.commands.show import show_history, show_status
 from autoscaler.options import EMR, PROFILES
@@ -57,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "run", _run, "run the daemon until it is told to stop")
     once = _command(commands, "once", _once, "one pass over all jobs, which acts")
     plan = _command(commands, "plan", _plan, "one pass over all jobs, which acts on nothing: each job's decision")
+    for each in (once, plan):
+        each.add_argument(
+            "--patience", type=float, default=PATIENCE_S, metavar="S", help="seconds to wait for all answers (120)"
+        )
     status = _command(commands, "status", _status, "what the daemon last knew of each job")
     history = _command(commands, "history", _history, "a job's past decisions and rescales")
     history.add_argument("job", metavar="JOB", help="a job's name, its application's, or both as application/job")
@@ -117,11 +121,11 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _once(options: argparse.Namespace, settings: Settings) -> int:
-    return run_once(settings, as_json=options.json)
+    return run_once(settings, options.patience, as_json=options.json)
 
 
 def _plan(options: argparse.Namespace, settings: Settings) -> int:
-    return plan_once(settings, as_json=options.json)
+    return plan_once(settings, options.patience, as_json=options.json)
 
 
 def _status(options: argparse.Namespace, settings: Settings) -> int:

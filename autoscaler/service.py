@@ -21,7 +21,7 @@ from autoscaler.cluster import Application, ApplicationFilter, FlinkRest, HttpCl
 from autoscaler.flinkconf import FlinkConf
 from autoscaler.loop import PUT_TIMEOUT_S, Environment, Fleet, Lane, Memory, Orders, Wire
 from autoscaler.model import JobStatus, Millis
-from autoscaler.options import Layer, layer_of
+from autoscaler.options import Layer
 from autoscaler.options.rules import Rules, job_layers, parse_rules
 from autoscaler.settings import Settings, SettingsError, load_settings
 from autoscaler.store import RecoveringStore, open_store, shown_url
@@ -202,6 +202,7 @@ class Service:
             below=lambda: self._cluster_layers(settings.profile),
             above=lambda application, job: self.rule_layers(application.name, job),
             spread=self._spread,
+            interval=self._interval,
         )
 
     def _cluster_layers(self, profile: str) -> Sequence[Layer]:
@@ -210,11 +211,8 @@ class Service:
         return self.flink_conf.layers(profile)
 
     def rule_layers(self, application: str, job: str) -> Sequence[Layer]:
-        """What the settings' rules say of a job, and above them the interval this process was given."""
-        layers = [*job_layers(self.rules.rules, application, job)]
-        if self._interval is not None:
-            layers.append(layer_of("this command", {"job.autoscaler.decision.interval": f"{self._interval} ms"}))
-        return layers
+        """What the settings' rules say of a job."""
+        return job_layers(self.rules.rules, application, job)
 
     def round_is_complete(self, passes: int) -> bool:
         """Whether every application was inspected, and every job of ours decided about or found unfit, so often."""

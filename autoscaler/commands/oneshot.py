@@ -56,15 +56,15 @@ class NothingRemembered:
     def retain(self, now: Millis) -> None: ...
 
 
-def run_once(settings: Settings, *, as_json: bool) -> int:
+def run_once(settings: Settings, patience_s: float, *, as_json: bool) -> int:
     """One pass over all jobs, which acts. What comes of a rescale is observed by the next pass or the daemon."""
     configure_logging(settings.log.format, settings.log.level)
     journal = Journal()
     store = opened_store(settings, journal)
-    return _one_round(Service(settings, store, spread=False, journal=journal), store, as_json=as_json)
+    return _one_round(Service(settings, store, spread=False, journal=journal), store, patience_s, as_json=as_json)
 
 
-def plan_once(settings: Settings, *, as_json: bool) -> int:
+def plan_once(settings: Settings, patience_s: float, *, as_json: bool) -> int:
     """One pass that acts on nothing and remembers nothing; a job without a window yet is read a second time."""
     configure_logging(settings.log.format, "warning")
     try:
@@ -73,14 +73,14 @@ def plan_once(settings: Settings, *, as_json: bool) -> int:
         print(f"autoscaler: planning without a history: {error}", file=sys.stderr)
         memory = NothingRemembered(None)
     service = Service(settings, memory, act=False, spread=False, interval=PLAN_INTERVAL)
-    return _one_round(service, None, as_json=as_json)
+    return _one_round(service, None, patience_s, as_json=as_json)
 
 
-def _one_round(service: Service, store: RecoveringStore | None, *, as_json: bool) -> int:
+def _one_round(service: Service, store: RecoveringStore | None, patience_s: float, *, as_json: bool) -> int:
     print("autoscaler: one pass over all jobs ...", file=sys.stderr)
     service.start()
     tick, waited = threading.Event(), 0.0
-    while not service.round_is_complete(passes=1 if store else 2) and waited < PATIENCE_S:
+    while not service.round_is_complete(passes=1 if store else 2) and waited < patience_s:
         tick.wait(0.1)
         waited += 0.1
     service.stop()

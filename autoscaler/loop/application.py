@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoscaler.cluster import Application, ClusterError, Gone, JobOverview, Transient
 from autoscaler.loop.claims import Claimed, Holder
@@ -27,7 +27,8 @@ LONGEST_BACK_OFF: Millis = 300_000
 class Orders:
     """What the daemon was told, as far as loops need it; replaced as a whole when settings are read again.
 
-    ``below`` and ``above`` give the configuration layers below and above those of an application and its job.
+    ``below`` and ``above`` give the configuration layers below and above those of an application and its job;
+    ``interval`` replaces what they say of the time between two passes.
     """
 
     cluster: str
@@ -36,6 +37,7 @@ class Orders:
     below: Callable[[], Sequence[Layer]]
     above: Callable[[Application, str], Sequence[Layer]]
     spread: bool = True
+    interval: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +322,10 @@ class ApplicationLoop:
             layer_of(f"global parameters of job {overview.name}", self._flink.job_parameters(overview.id)),
             *orders.above(self.application, overview.name),
         ]
-        return contract(layers, self._version, orders.profile)
+        agreed = contract(layers, self._version, orders.profile)
+        if orders.interval is None:
+            return agreed
+        return replace(agreed, policy=replace(agreed.policy, decision_interval=orders.interval))
 
     def _subject(self, orders: Orders, overview: JobOverview, agreed: Contract) -> Subject:
         assert self._flink is not None

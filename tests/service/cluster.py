@@ -52,8 +52,16 @@ class StubCluster:
         self.config = dict(OURS)
         self.busy = BUSY
         self.running = True
+        self._scaled: tuple[dict[str, int], int] | None = None
         self._since = time.monotonic()
         stub.otherwise(self._answer)
+
+    def scaled(self, parallelism: dict[str, int], since: int) -> None:
+        """From now on the job runs at this parallelism, in an attempt that began at a time."""
+        self._scaled = (parallelism, since)
+        overview = yarn("flink_jobs_overview")
+        overview["jobs"][0]["tasks"] |= {"running": sum(parallelism.values()), "total": sum(parallelism.values())}
+        self.answers["jobs/overview"] = json_of(overview)
 
     @property
     def puts(self) -> list[dict[str, Any]]:
@@ -118,6 +126,9 @@ class StubCluster:
         for vertex in document["vertices"]:
             vertex["metrics"] |= {name: True for name in vertex["metrics"] if name.endswith("-complete")}
             vertex["metrics"] |= {"read-records": self._records, "write-records": self._records}
+            if self._scaled is not None:
+                vertex["parallelism"] = self._scaled[0][vertex["id"]]
+                document["timestamps"]["RUNNING"] = self._scaled[1]
             vertex["metrics"]["accumulated-busy-time"] = self.busy * (time.monotonic() - self._since)
         return document
 

@@ -1,0 +1,284 @@
+"""The command line as a user types it: what is printed where, and the exit status."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+import structlog
+
+import autoscaler
+from autoscaler.cli import main
+from autoscaler.model import JobKey
+from autoscaler.store import open_store
+from tests.adapters.stub import Stub
+from tests.service.cluster import APPLICATION, KEY, StubCluster, remember, settings_file
+from tests.store.builders import a_decision, a_request, a_status
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> object:
+    """Commands set up the log for the process; the next test must not see that."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, stub: Stub, cluster: StubCluster) -> Path:
+    return settings_file(tmp_path, stub)
+
+
+def filled(folder: Path) -> None:
+    """A store with one job's status, decisions and requests."""
+    store = open_store(f"sqlite:///{folder / 'history.db'}", 1 << 30, 0).store
+    store.save_status(a_status(KEY))
+    store.record_decision(KEY, a_decision(), "enrich 2→5: it is asked for 10k/s, can do 4k/s")
+    store.add_request(a_request(KEY))
+    store.close()
+
+
+# ------------------------------------------------------------------ looking at the store
+
+
+def test_status_is_a_table_for_people(tmp_path: Path, settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`status` shows each job with its reason and its vertices."""
+    filled(tmp_path)
+    assert main(["status", "--config", str(settings)]) == 0
+    out = capsys.readouterr().out
+    assert "lab-app/lab-load" in out
+    assert "wanted" in out
+
+
+def test_status_as_json(tmp_path: Path, settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`status --json` is one document with every field."""
+    filled(tmp_path)
+    assert main(["status", "--json", "--config", str(settings)]) == 0
+    (status,) = json.loads(capsys.readouterr().out)
+    assert status["key"] == {"cluster": "default", "application": "lab-app", "job": "lab-load"}
+
+
+@pytest.mark.parametrize("name", ["lab-app/lab-load", "lab-load", "lab-app"])
+def test_history_by_any_of_its_names(
+    tmp_path: Path, settings: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """A job is named by itself, by its application, or by both."""
+    filled(tmp_path)
+    assert main(["history", name, "--config", str(settings)]) == 0
+    out = capsys.readouterr().out
+    assert "rescales, newest first" in out
+    assert "enrich 2→5" in out
+
+
+def test_history_as_json(tmp_path: Path, settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`history --json` holds decisions and requests with all their numbers."""
+    filled(tmp_path)
+    assert main(["history", "lab-load", "--json", "--config", str(settings)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["decisions"][0]["detail"].startswith("enrich 2→5")
+    assert document["requests"][0]["job_id"]
+
+
+def test_history_of_an_unknown_job_names_the_known(
+    tmp_path: Path, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that fits none is answered with those there are, and status 1."""
+    filled(tmp_path)
+    assert main(["history", "nobody", "--config", str(settings)]) == 1
+    assert "no job is called 'nobody'; name one of: lab-app/lab-load" in capsys.readouterr().err
+
+
+def test_history_of_an_ambiguous_name(tmp_path: Path, settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that fits several is not guessed at."""
+    filled(tmp_path)
+    store = open_store(f"sqlite:///{tmp_path / 'history.db'}", 1 << 30, 0).store
+    store.save_status(a_status(JobKey(cluster="default", application="other", job="lab-load")))
+    store.close()
+    assert main(["history", "lab-load", "--config", str(settings)]) == 1
+    assert "several jobs are called" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["status"], ["history", "x"]])
+def test_without_a_store_there_is_nothing_to_show(
+    settings: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    """Before the daemon ever ran, the message says where a history would be."""
+    assert main([*command, "--config", str(settings)]) == 1
+    assert "there is no history at" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ one pass
+
+
+def test_plan_shows_the_decision_and_acts_on_nothing(
+    tmp_path: Path, settings: Path, cluster: StubCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`plan` prints what would be done, with its numbers, and sends and stores nothing."""
+    remember(tmp_path)
+    assert main(["plan", "--config", str(settings)]) == 0
+    out = capsys.readouterr().out
+    assert "ADVISE_ONLY" in out
+    assert "would scale" in out
+    assert cluster.puts == []
+    assert main(["status", "--json", "--config", str(settings)]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_once_acts(tmp_path: Path, settings: Path, cluster: StubCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    """`once` is one pass that sends what it decides, and prints JSON for programs."""
+    remember(tmp_path)
+    assert main(["once", "--json", "--config", str(settings)]) == 0
+    (status,) = json.loads(capsys.readouterr().out)
+    assert status["key"]["job"] == "lab-load"
+    assert len(cluster.puts) == 1
+
+
+def test_a_pass_without_a_resource_manager(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """If YARN does not answer within the command's patience, that is said with status 1."""
+    with Stub() as stub:
+        settings = settings_file(tmp_path, stub)
+    assert main(["once", "--patience", "1", "--config", str(settings)]) == 1
+    assert "the ResourceManager does not answer" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ configuration
+
+
+def test_check_config_needs_neither_store_nor_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It reads files only, unless asked about an application."""
+    conf = tmp_path / "flink-conf.yaml"
+    conf.write_text("job.autoscaler.metrics.window: 5 min\n")
+    file = tmp_path / "autoscaler.yaml"
+    file.write_text(f"store: {{url: 'sqlite:////nowhere/at/all.db'}}\nflink_conf: {conf}\n")
+    assert main(["check-config", "--config", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert f"5 min    {conf}:1" in " ".join(out.split(" ")) or f"{conf}:1" in out
+    assert "no problems found" in out
+
+
+def test_check_config_finds_errors_with_their_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A value that cannot be read is status 1, with file and line; so a script can stop a deployment."""
+    conf = tmp_path / "flink-conf.yaml"
+    conf.write_text("\njob.autoscaler.metrics.window: ten\njob.autoscaler.excluded.periods: whenever\n")
+    file = tmp_path / "autoscaler.yaml"
+    file.write_text(f"flink_conf: {conf}\n")
+    assert main(["check-config", "--json", "--config", str(file)]) == 1
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert {problem["source"] for problem in problems} == {f"{conf}:2", f"{conf}:3"}
+
+
+def test_check_config_of_a_running_application(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What an application really runs with is read over REST, and each value names its source."""
+    assert main(["check-config", "--application", "lab-app", "--job", "lab-load", "--config", str(settings)]) == 0
+    assert f"application {APPLICATION}" in capsys.readouterr().out
+
+
+def test_check_config_of_an_unknown_application(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that does not run is answered with those that do."""
+    assert main(["check-config", "--application", "nobody", "--config", str(settings)]) == 1
+    assert f"running are: {APPLICATION} (lab-app)" in capsys.readouterr().err
+
+
+def test_check_config_from_standalone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each key of the standalone autoscaler's configuration is said to mean something here, or nothing."""
+    file = tmp_path / "config.yaml"
+    file.write_text("autoscaler.standalone.control-loop.interval: 10s\njob.autoscaler.metrics.window: 5min\n")
+    assert main(["check-config", "--from-standalone", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "job.autoscaler.decision.interval" in out
+    assert "means the same here" in out
+    assert main(["check-config", "--from-standalone", str(tmp_path / "none.yaml")]) == 2
+
+
+def test_unreadable_settings_name_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A settings file that is not there ends any command with status 2 and its name."""
+    assert main(["run", "--config", str(tmp_path / "none.yaml")]) == 2
+    assert f"{tmp_path / 'none.yaml'}: cannot be read" in capsys.readouterr().err
+
+
+def test_bad_settings_name_file_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is wrong in a settings file is named with its line, all at once, with status 2."""
+    file = tmp_path / "autoscaler.yaml"
+    file.write_text("mode: acting\nstore:\n  url: x\n  maxsize: 1 gb\n")
+    assert main(["run", "--config", str(file)]) == 2
+    err = capsys.readouterr().err
+    assert f"{file}:1: `mode` is 'acting'" in err
+    assert f"{file}:4: unknown setting `store.maxsize`, did you mean `max_size`?" in err
+
+
+def test_a_bad_store_is_told_apart_from_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A store that cannot be opened ends the daemon with status 1 and what to do."""
+    file = tmp_path / "autoscaler.yaml"
+    file.write_text("store: {url: 'sqlite:////nowhere/at/all.db'}\nhttp: {port: 0}\n")
+    assert main(["run", "--config", str(file)]) == 1
+    assert "the store's directory /nowhere/at does not exist; create it" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ pure commands
+
+
+CASE = {
+    "name": "two samples",
+    "config": {"job.autoscaler.metrics.window": "1 min"},
+    "now": 60_000,
+    "running_since": 0,
+    "vertices": [{"id": "s", "parallelism": 1, "max_parallelism": 8}],
+    "samples": [{"at": 0, "vertices": {"s": {"records_in": 0}}}],
+}
+
+
+def test_decide_answers_line_by_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every case has its answer in its place; those that are none are told, and the status says so."""
+    file = tmp_path / "cases.jsonl.gz"
+    file.write_bytes(gzip.compress(f"{json.dumps(CASE)}\nno case\n\n{json.dumps(CASE | {'name': 'b'})}\n".encode()))
+    assert main(["decide", str(file)]) == 1
+    streams = capsys.readouterr()
+    first, second, third = map(json.loads, streams.out.splitlines())
+    assert (first["name"], first["reason"]) == ("two samples", "NOT_READY")
+    assert "error" in second
+    assert third["name"] == "b"
+    assert "1 of the cases could not be answered" in streams.err
+
+
+@pytest.mark.parametrize("extras", ["on", "off"])
+def test_decide_a_single_document(tmp_path: Path, capsys: pytest.CaptureFixture[str], extras: str) -> None:
+    """A case may be spread over lines for people."""
+    file = tmp_path / "case.json"
+    file.write_text(json.dumps(CASE, indent=2))
+    assert main(["decide", "--extras", extras, str(file)]) == 0
+    assert json.loads(capsys.readouterr().out)["reason"] == "NOT_READY"
+
+
+def test_decide_without_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that cannot be read is bad input."""
+    assert main(["decide", str(tmp_path / "none")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_options_lists_and_describes(capsys: pytest.CaptureFixture[str]) -> None:
+    """All keys with their defaults, or one with everything there is to say; as JSON too."""
+    assert main(["options"]) == 0
+    assert "metrics.window" in capsys.readouterr().out
+    assert main(["options", "metrics.window"]) == 0
+    assert "job.autoscaler.metrics.window\n  type:    duration" in capsys.readouterr().out
+    assert main(["options", "--json", "--profile", "apache", "job.autoscaler.metrics.window"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["key"] == "job.autoscaler.metrics.window"
+    assert main(["options", "metrics.windov"]) == 2
+    assert "did you mean job.autoscaler.metrics.window?" in capsys.readouterr().err
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` names the program and its version."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"autoscaler {autoscaler.__version__}\n"
+
+
+def test_an_unknown_command_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    """A command that there is not is status 2, with those there are."""
+    with pytest.raises(SystemExit) as ended:
+        main(["scale"])
+    assert ended.value.code == 2
+    assert "check-config" in capsys.readouterr().err
