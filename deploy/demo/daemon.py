@@ -21,6 +21,7 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self.config.parent.mkdir(parents=True, exist_ok=True)
         lines = [f"{key}: {value}" for key, value in self._settings.items()]
         self.config.write_text("\n".join([*lines, "store:", f"  url: sqlite:///{self.store}", ""]), encoding="utf-8")
         self.log.parent.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     say = Console(stderr=True).print if sys.stderr.isatty() else _say
     lab = Lab(say=lambda line: say(line))
-    daemon = Daemon(lab.layout.home, AUTOSCALER, lab.layout.log / "autoscaler.log", lab.story.daemon)
+    # beside the lab's other data, which each start of the lab begins anew
+    daemon = Daemon(lab.layout.data / "autoscaler", AUTOSCALER, lab.layout.log / "autoscaler.log", lab.story.daemon)
     began = time.monotonic()
     try:
         lab.up()

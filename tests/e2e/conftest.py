@@ -121,8 +121,7 @@ def daemon(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[..., W
     made: list[Watched] = []
 
     def make(names: str, **settings: str) -> Watched:
-        home = lab.layout.home / request.node.name
-        home.mkdir(parents=True, exist_ok=True)
+        home = lab.layout.data / request.node.name
         chosen = {
             "resource_managers": '["http://127.0.0.1:8088"]',
             "discovery_interval": "3 s",
@@ -131,7 +130,7 @@ def daemon(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[..., W
             "http": "{port: 0}",
             **settings,
         }
-        watched = Watched(home, AUTOSCALER, home / "autoscaler.log", chosen)
+        watched = Watched(home, AUTOSCALER, lab.layout.log / f"{request.node.name}.log", chosen)
         made.append(watched)
         return watched
 
