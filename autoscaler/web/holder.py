@@ -36,9 +36,17 @@ def _listening_inodes(port: int, proc: Path) -> set[str]:
 
 def _sockets(directory: Path) -> set[str]:
     try:
-        return {str(link.readlink()) for link in (directory / "fd").iterdir()}
+        links = list((directory / "fd").iterdir())
     except OSError:
         return set()
+    return {target for link in links if (target := _target(link)) is not None}
+
+
+def _target(link: Path) -> str | None:
+    try:
+        return str(link.readlink())
+    except OSError:  # closed since it was listed
+        return None
 
 
 def _command(directory: Path) -> str:

@@ -1,0 +1,186 @@
+"""The daemon's own settings: from a file and the environment, with messages that name the place."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from autoscaler.flinkconf import FlinkConf
+from autoscaler.service import parsed_rules
+from autoscaler.settings import Settings, SettingsError, load_settings
+
+SHIPPED = Path(__file__).parents[2] / "conf" / "autoscaler.yaml"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables of whoever runs the tests do not count."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("AUTOSCALER_")]:
+        monkeypatch.delenv(name)
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "autoscaler.yaml"
+    file.write_text(text)
+    return file
+
+
+def fields(model: type[BaseModel]) -> dict[str, object]:
+    """The names of a model's settings, sections as mappings."""
+    return {
+        name: fields(field.annotation)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        else None
+        for name, field in model.model_fields.items()
+    }
+
+
+def names(content: dict[str, object]) -> dict[str, object]:
+    return {name: names(value) if isinstance(value, dict) else None for name, value in content.items()}
+
+
+def test_the_shipped_file_holds_every_setting_with_its_default() -> None:
+    """conf/autoscaler.yaml is the reference: each setting stands there, commented, with the default."""
+    text = SHIPPED.read_text()
+    assert names(yaml.safe_load(text)) == fields(Settings)
+    assert load_settings(SHIPPED).model_dump() == Settings().model_dump()
+    lines = text.splitlines()
+    for above, line in pairwise(lines):
+        if re.match(r" *\w+:", line) and line != "log:":
+            assert above.lstrip().startswith("#"), f"nothing is said of {line}"
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    """No file is needed."""
+    assert load_settings().mode == "act"
+    assert load_settings().discovery_interval == 30_000
+
+
+def test_values_have_units(tmp_path: Path) -> None:
+    """Durations and sizes are read as Flink reads them."""
+    settings = load_settings(write(tmp_path, "discovery_interval: 2 min\nstore: {max_size: 512 mb}\n"))
+    assert (settings.discovery_interval, settings.store.max_size) == (120_000, 512 * 1024**2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mode: act\nmode_: x", r":2: unknown setting `mode_`, did you mean `mode`\?"),
+        ("\nhttp:\n  prot: 1", r":3: unknown setting `http\.prot`, did you mean `port`\?"),
+        ("discovery_interval: soon", r":1: `discovery_interval` is 'soon'"),
+        ("workers: 0", r":1: `workers` is 0"),
+        ("http:\n  port: 99999", r":2: `http\.port` is 99999"),
+        ("resource_managers: []", r":1: `resource_managers` is"),
+        ("resource_managers:\n  - rm:8088", r":2: `resource_managers\.0` is 'rm:8088': expected an address such as"),
+        ("a: [", r":\d: not valid YAML"),
+        ("- a", r":1: expected `key: value` lines, found list"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    """Every message begins with file and line, and names key and value."""
+    file = write(tmp_path, text)
+    with pytest.raises(SettingsError, match=re.escape(str(file)) + message):
+        load_settings(file)
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    """Nobody has to fix one mistake to hear of the next."""
+    with pytest.raises(SettingsError) as error:
+        load_settings(write(tmp_path, "mode: x\nprofile: y\nworkers: z\n"))
+    assert [line.split(" ")[0].rpartition("yaml")[2] for line in str(error.value).splitlines()] == [":1:", ":2:", ":3:"]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """A missing file, and one that is no text."""
+    with pytest.raises(SettingsError, match=r"none\.yaml: cannot be read: .*--config"):
+        load_settings(tmp_path / "none.yaml")
+    (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match=r"b\.yaml: cannot be read"):
+        load_settings(tmp_path / "b.yaml")
+
+
+def test_an_empty_file_is_fine(tmp_path: Path) -> None:
+    """A file of comments only means the defaults."""
+    assert load_settings(write(tmp_path, "# nothing yet\n")).model_dump() == Settings().model_dump()
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable counts more than the file, in a section too, and leaves the section's other settings alone."""
+    monkeypatch.setenv("AUTOSCALER_MODE", "advise")
+    monkeypatch.setenv("AUTOSCALER_STORE__URL", "sqlite://")
+    monkeypatch.setenv("AUTOSCALER_APPLICATIONS__NAMES", "orders-*, joined")
+    monkeypatch.setenv("AUTOSCALER_RESOURCE_MANAGERS", "http://a:8088,http://b:8088/")
+    settings = load_settings(write(tmp_path, "mode: act\nstore: {url: 'sqlite:///x', max_size: 1 gb}\n"))
+    assert settings.mode == "advise"
+    assert (settings.store.url, settings.store.max_size) == ("sqlite://", 1024**3)
+    assert settings.applications.names == ("orders-*", "joined")
+    assert settings.resource_managers == ("http://a:8088", "http://b:8088")
+
+
+def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AUTOSCALER_CONFIG is the file where no option gives one."""
+    monkeypatch.setenv("AUTOSCALER_CONFIG", str(write(tmp_path, "workers: 3\n")))
+    assert load_settings().workers == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("AUTOSCALER_MODE", "x", r"environment variable AUTOSCALER_MODE: `mode` is 'x'"),
+        ("AUTOSCALER_HTTP__PORT", "x", r"environment variable AUTOSCALER_HTTP__PORT: `http\.port` is 'x'"),
+        ("AUTOSCALER_RULES", "[", r"environment variable: .*rules.*write it as JSON"),
+        ("AUTOSCALER_WORKRES", "3", r"environment variable AUTOSCALER_WORKRES: .*did you mean AUTOSCALER_WORKERS\?"),
+    ],
+)
+def test_a_bad_variable_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    """What is wrong in the environment is not blamed on the file."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=message):
+        load_settings(write(tmp_path, "mode: act\nhttp: {port: 1}\n"))
+
+
+def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prefix alone does not make a variable ours."""
+    monkeypatch.setenv("AUTOSCALER_HOME", "/opt/autoscaler")
+    assert load_settings() == Settings()
+
+
+def test_bad_rules_are_named_by_rule(tmp_path: Path) -> None:
+    """A rule that sets what does not exist is named with its number."""
+    settings = load_settings(write(tmp_path, "rules:\n- match: {job: x}\n  set: {no.such: 1}\n"))
+    with pytest.raises(SettingsError, match=r"autoscaler\.yaml"):
+        parsed_rules(settings)
+
+
+def test_flink_conf_is_read_again_when_it_was_replaced(tmp_path: Path) -> None:
+    """A new file counts from the next look; the legacy name wins over the new one, as Flink has it."""
+    conf = FlinkConf(tmp_path)
+    assert conf.read().entries == {}
+    (tmp_path / "config.yaml").write_text("a: {b: 1}\n")
+    assert conf.read().entries["a.b"].value == "1"
+    (tmp_path / "flink-conf.yaml").write_text("a.b: 2\n")
+    assert conf.read().entries["a.b"].value == "2"
+    (tmp_path / "flink-conf.yaml").unlink()
+    assert conf.read().entries["a.b"].value == "1"
+
+
+def test_a_flink_conf_that_cannot_be_read_is_a_problem_and_the_last_one_stays(tmp_path: Path) -> None:
+    """A file that cannot be read does not stop the daemon: what was known of it holds, and what to do is said."""
+    file = tmp_path / "config.yaml"
+    file.write_text("a: 1\n")
+    conf = FlinkConf(file)
+    conf.read()
+    file.unlink()
+    file.symlink_to("/proc/self/mem")  # a file that not even root can read
+    found = conf.read()
+    assert found.entries["a"].value == "1"
+    assert "cannot be read" in found.problems[0].message

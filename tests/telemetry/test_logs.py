@@ -1,0 +1,95 @@
+"""The log: text for terminals, JSON lines otherwise, and a thing is said once."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from autoscaler.telemetry import Journal, configure_logging
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Leave the process's log as it was."""
+    yield
+    structlog.reset_defaults()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_json_lines_when_nobody_looks() -> None:
+    """Without a terminal each line is a JSON object with time and level."""
+    out = io.StringIO()
+    configure_logging("auto", "info", out)
+    Journal().warn("something", detail="größer → 5")
+    line = json.loads(out.getvalue())
+    assert (line["event"], line["level"], line["detail"]) == ("something", "warning", "größer → 5")
+    assert line["timestamp"].endswith("Z")
+    assert "größer → 5" in out.getvalue(), "readable as it stands"
+
+
+def test_text_on_a_terminal() -> None:
+    """On a terminal a line is text."""
+    out = Terminal()
+    configure_logging("auto", "info", out)
+    Journal().note("something", job="orders")
+    assert "something" in out.getvalue()
+    assert not out.getvalue().startswith("{")
+
+
+def test_the_form_can_be_chosen() -> None:
+    """`text` and `json` count, whatever the stream is."""
+    out = io.StringIO()
+    configure_logging("text", "info", out)
+    Journal().note("something")
+    assert not out.getvalue().startswith("{")
+
+
+def test_levels_filter() -> None:
+    """Below the level nothing is written."""
+    out = io.StringIO()
+    configure_logging("json", "warning", out)
+    Journal().note("a detail")
+    Journal().warn("a warning")
+    assert len(out.getvalue().splitlines()) == 1
+
+
+def test_an_error_has_its_trace_in_one_json_line() -> None:
+    """A trace does not tear a JSON line."""
+    out = io.StringIO()
+    configure_logging("json", "info", out)
+    try:
+        raise ZeroDivisionError("surprise")
+    except ZeroDivisionError as error:
+        Journal().error("pass failed", error)
+    (line,) = out.getvalue().splitlines()
+    assert "ZeroDivisionError: surprise" in json.loads(line)["exception"]
+
+
+def test_a_thing_is_said_once_until_it_is_over() -> None:
+    """A condition that lasts has one line when it begins and one when it ends."""
+    journal = Journal()
+    with capture_logs() as lines:
+        journal.over("rm", "it answers again")
+        for _ in range(3):
+            journal.once("rm", "it does not answer")
+        journal.once("store", "it does not answer")
+        journal.over("rm", "it answers again")
+        journal.over("rm", "it answers again")
+        journal.once("rm", "it does not answer")
+        journal.forget("rm")
+        journal.over("rm", "it answers again")
+    assert [line["event"] for line in lines] == [
+        "it does not answer",
+        "it does not answer",
+        "it answers again",
+        "it does not answer",
+    ]
