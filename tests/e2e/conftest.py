@@ -22,10 +22,10 @@ AUTOSCALER = Path(sys.prefix) / "bin" / "autoscaler"
 
 # Shorter still than the story's, so that a scenario fits into three minutes.
 QUICK = {
-    "job.autoscaler.decision.interval": "6 s",
-    "job.autoscaler.metrics.window": "24 s",
-    "job.autoscaler.stabilization.interval": "12 s",
-    "job.autoscaler.scale-up.grace-period": "20 s",
+    "job.autoscaler.decision.interval": "5 s",
+    "job.autoscaler.metrics.window": "20 s",
+    "job.autoscaler.stabilization.interval": "10 s",
+    "job.autoscaler.scale-up.grace-period": "15 s",
 }
 
 T = TypeVar("T")
