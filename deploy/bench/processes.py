@@ -8,7 +8,6 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,9 @@ class CannotMeasure(Exception):  # noqa: N818 - what is the case
     """Something that has to run does not; the message says what and shows the end of its output."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
-    """What a process has used since its start: processor seconds, user and system, of all its threads."""
-
-    cpu_s: float
-
-
-def used_by(pid: int) -> Used:
-    return Used(cpu_s=parse_stat(Path(f"/proc/{pid}/stat").read_text(encoding="ascii")))
+def used_cpu_s(pid: int) -> float:
+    """Processor seconds a process has used since its start, user and system, of all its threads."""
+    return parse_stat(Path(f"/proc/{pid}/stat").read_text(encoding="ascii"))
 
 
 def parse_stat(text: str) -> float:
@@ -67,7 +60,7 @@ class Stub:
         return get_json(f"{self.url}/bench/seen")
 
     def cpu_s(self) -> float:
-        return used_by(self._process.pid).cpu_s
+        return used_cpu_s(self._process.pid)
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -99,7 +92,7 @@ class Daemon:
 
     def cpu_s(self) -> float:
         self.check()
-        return used_by(self.pid).cpu_s
+        return used_cpu_s(self.pid)
 
     def resident_mib(self) -> float:
         self.check()

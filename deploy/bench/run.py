@@ -9,15 +9,15 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from autoscaler.model import BusyTimeAggregator
 from bench import decisions
-from bench.processes import CannotMeasure, start
+from bench.processes import CannotMeasure, ended, start
 from bench.report import Bare, Section, decision_rows, document, reference_rows, scenario_rows, table
 from bench.scenario import Measured, Run, Scenario
 
@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CannotMeasure as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     conditions = _conditions(options)
     print(table(sections))
     print("\n" + "\n".join(f"{name}: {value}" for name, value in conditions.items()))
@@ -64,13 +66,13 @@ def measured(options: argparse.Namespace) -> tuple[list[Section], list[Measured]
         found = _observed(runs)
         for run in runs:
             run.daemon.close()
-        with ThreadPoolExecutor(len(runs)) as pool:
-            paced = [pool.submit(_bare, run, one, True) for run, one in zip(runs, found, strict=True)]
-            throughput, growth = _decisions(quick=options.quick)
-            at_their_times = [each.result() for each in paced]
-        tell("the bare loops without pause")
+        tell("bare loops that make one interval's calls at the same times; deciding meanwhile")
+        paced = [BareLoop(run, one, running, paced=True) for run, one in zip(runs, found, strict=True)]
+        throughput, growth = _decisions(quick=options.quick)
+        at_their_times = [loop.ms_per_call() for loop in paced]
+        tell("bare loops without pause")
         bare = [
-            Bare(ms_per_call=_bare(run, one, False), paced_ms_per_call=waited)
+            Bare(ms_per_call=_unpaced(run, one, running), paced_ms_per_call=waited)
             for run, one, waited in zip(runs, found, at_their_times, strict=True)
         ]
     sections: list[Section] = [
@@ -93,29 +95,43 @@ def _started(scenario: Scenario, folder: Path, running: ExitStack) -> Run:
 def _observed(runs: Sequence[Run]) -> list[Measured]:
     """Measure all daemons at the same time: together they need less than a core."""
     tell("waiting for the first pass of every job")
-    with ThreadPoolExecutor(len(runs)) as pool:
-        list(pool.map(Run.warm_up, runs))
-        one = runs[0].scenario
-        tell(f"measuring {one.intervals} intervals of {one.interval_s:g} s")
-        return list(pool.map(Run.measure, runs))
+    for run in runs:
+        run.warm_up()
+    one = runs[0].scenario
+    tell(f"measuring {one.intervals} intervals of {one.interval_s:g} s")
+    for run in runs:
+        run.begin()
+    time.sleep(one.intervals * one.interval_s)
+    return [run.end() for run in runs]
 
 
-def _bare(run: Run, found: Measured, paced: bool) -> float:
-    """Milliseconds per call of a bare loop that repeats the daemon's calls; of one interval if it keeps their times."""
-    first = found.calls[0][0]
-    calls = [call for call in found.calls if not paced or call[0] < first + found.scenario.interval_s]
-    order = json.dumps({"base": run.stub.url, "calls": calls[:BARE_CALLS], "paced": paced}).encode()
-    took = [_bare_once(order) for _ in range(1 if paced else BARE_ROUNDS)]
+class BareLoop:
+    """A process that repeats the daemon's calls; those of one interval if it keeps their times."""
+
+    def __init__(self, run: Run, found: Measured, running: ExitStack, *, paced: bool) -> None:
+        until = found.calls[0][0] + found.scenario.interval_s
+        calls = [call for call in found.calls if not paced or call[0] < until]
+        order = {"base": run.stub.url, "calls": calls if paced else calls[:BARE_CALLS], "paced": paced}
+        self._process = start("bench.bare", [], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        running.callback(self._process.kill)
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode())
+        self._process.stdin.close()
+
+    def ms_per_call(self) -> float:
+        """Wait for its end. Raises CannotMeasure."""
+        assert self._process.stdout is not None
+        answer = self._process.stdout.read()
+        ended(self._process)
+        if not answer:
+            raise CannotMeasure("the bare loop failed; its complaint is above")
+        said = json.loads(answer)
+        return float(1000 * said["cpu_s"] / said["calls"])
+
+
+def _unpaced(run: Run, found: Measured, running: ExitStack) -> float:
+    took = [BareLoop(run, found, running, paced=False).ms_per_call() for _ in range(BARE_ROUNDS)]
     return sum(took) / len(took)
-
-
-def _bare_once(order: bytes) -> float:
-    process = start("bench.bare", [], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    answer, _ = process.communicate(order)
-    if process.returncode != 0:
-        raise CannotMeasure("the bare loop failed; its complaint is above")
-    said = json.loads(answer)
-    return float(1000 * said["cpu_s"] / said["calls"])
 
 
 def _decisions(*, quick: bool) -> tuple[decisions.Throughput, Any]:

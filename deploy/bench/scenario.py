@@ -94,6 +94,24 @@ class Measured:
         return self.sample_bytes * DAY_S / interval_s
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """Processor time used until a moment."""
+
+    at_s: float
+    cpu_s: float
+    stub_cpu_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What the daemon had counted and stored at a moment."""
+
+    metrics: str
+    samples: int
+    stored_bytes: int
+
+
 class Run:
     """A scenario's stub and daemon; ``close`` ends both."""
 
@@ -132,32 +150,38 @@ class Run:
             self.daemon.check()
             time.sleep(min(1.0, self.scenario.interval_s / 10))
 
-    def measure(self) -> Measured:
-        """Count for the scenario's number of intervals."""
-        before = self._metrics()
-        rows, used = size_of(self._database)
+    def begin(self) -> None:
+        """Start to count. Asking for the daemon's metrics makes it work: that comes first here, and last in ``end``."""
+        self._totals_before = self._totals()
         self.stub.mark()
-        begun, cpu, stub_cpu = time.monotonic(), self.daemon.cpu_s(), self.stub.cpu_s()
-        time.sleep(self.scenario.intervals * self.scenario.interval_s)
-        cpu, stub_cpu = self.daemon.cpu_s() - cpu, self.stub.cpu_s() - stub_cpu
-        seconds, seen = time.monotonic() - begun, self.stub.seen()
-        after = self._metrics()
-        rows_now, used_now = size_of(self._database)
+        self._used_before = self._used()
+
+    def end(self) -> Measured:
+        """What was used and asked for since ``begin``."""
+        first, used, seen = self._used_before, self._used(), self.stub.seen()
+        before, now = self._totals_before, self._totals()
         return Measured(
             scenario=self.scenario,
-            seconds=seconds,
-            passes=round(grown(before, after, "passes")),
+            seconds=used.at_s - first.at_s,
+            passes=round(grown(before.metrics, now.metrics, "passes")),
             requests=dict(seen["requests"]),
             received_bytes=seen["sent_bytes"],
             connections=seen["connections"],
-            cpu_s=cpu,
-            stub_cpu_s=stub_cpu,
+            cpu_s=used.cpu_s - first.cpu_s,
+            stub_cpu_s=used.stub_cpu_s - first.stub_cpu_s,
             resident_mib=self.daemon.resident_mib(),
-            late_passes=round(grown(before, after, "late_passes")),
-            failed_passes=round(grown(before, after, "failed_passes")),
-            sample_bytes=(used_now - used) / max(1, rows_now - rows),
+            late_passes=round(grown(before.metrics, now.metrics, "late_passes")),
+            failed_passes=round(grown(before.metrics, now.metrics, "failed_passes")),
+            sample_bytes=(now.stored_bytes - before.stored_bytes) / max(1, now.samples - before.samples),
             calls=[(at, path) for at, path in seen["log"]],
         )
+
+    def _used(self) -> Used:
+        return Used(at_s=time.monotonic(), cpu_s=self.daemon.cpu_s(), stub_cpu_s=self.stub.cpu_s())
+
+    def _totals(self) -> Totals:
+        samples, stored_bytes = size_of(self._database)
+        return Totals(metrics=self._metrics(), samples=samples, stored_bytes=stored_bytes)
 
     def _metrics(self) -> str:
         if not self._port:

@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
@@ -26,7 +27,6 @@ from bench.shapes import Job
 
 IDLE_S = 60.0
 LOG_LIMIT = 20_000
-_PUT_ACCEPTED = "{}"
 
 
 @dataclass(slots=True)
@@ -220,7 +220,8 @@ def main() -> None:
     options = parser.parse_args()
     config = dict(pair.split("=", 1) for pair in options.set)
     started = options.started if options.started is not None else now_ms() - shapes.RUNNING_FOR
-    asyncio.run(serve(Cluster(jobs(options.applications, config), started)))
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve(Cluster(jobs(options.applications, config), started)))
 
 
 if __name__ == "__main__":
