@@ -277,7 +277,8 @@ class Wishes:
     """The signals that ask the process for something, one after the other.
 
     They are blocked in every thread and taken from the kernel by ``next``: a handler could run in the middle of
-    anything, also of what it wants to wake.
+    anything, also of what it wants to wake. After an orderly end they stay blocked, as one that came meanwhile would
+    kill the process on its last steps.
     """
 
     def __init__(self) -> None:
@@ -287,8 +288,9 @@ class Wishes:
         self._before = signal.pthread_sigmask(signal.SIG_BLOCK, self._wanted)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
     def next(self) -> int:
         """Wait for the next one."""

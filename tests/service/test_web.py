@@ -24,12 +24,12 @@ class Probes:
         return Health(ok=self.ok, facts={"jobs": 3})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def probes() -> Probes:
     return Probes()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(probes: Probes) -> Iterator[WebServer]:
     web = WebServer("127.0.0.1", 0, fleet_collector(Counters(), list, dict), probes, probes)
     yield web
@@ -52,6 +52,7 @@ def test_probes_say_ok_and_why(server: WebServer, probes: Probes) -> None:
     probes.ok = False
     status, body = get(server, "/readyz?verbose")
     assert (status, json.loads(body)["ok"]) == (503, False)
+    probes.ok = True
 
 
 def test_metrics_are_in_prometheus_form(server: WebServer) -> None:
