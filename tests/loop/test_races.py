@@ -1,0 +1,174 @@
+"""Two things at once: what threads may do to each other."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+from autoscaler.cluster import JobOverview, PutAnswer
+from autoscaler.loop import Wire
+from autoscaler.loop.claims import Claims, Holder
+from autoscaler.loop.standing import STEPS_AT_ONCE, Standing
+from autoscaler.model import Bounds, JobKey, Reason, RequestState
+from tests.loop.world import World
+
+KEY = JobKey(cluster="test", application="app", job="job")
+PATIENCE_S = 5.0
+
+
+def in_thread(call: object) -> threading.Thread:
+    thread = threading.Thread(target=call, daemon=True)  # type: ignore[arg-type]
+    thread.start()
+    return thread
+
+
+def test_two_visits_of_one_application_never_overlap(world: World) -> None:
+    """A visit that is asked for while one is under way follows it: no job is taken up twice."""
+    world.add_job()
+    world.start()
+    entered, go = threading.Event(), threading.Event()
+    honest = world.flink.jobs
+
+    def slow() -> tuple[JobOverview, ...]:
+        entered.set()
+        assert go.wait(PATIENCE_S)
+        return honest()
+
+    world.flink.jobs = slow  # type: ignore[method-assign]
+    world.time.run(world.time.now)  # discovery alone is due before the visit it schedules
+    (loop,) = world.fleet.applications()
+    visit = in_thread(loop._visit)
+    if not entered.wait(0.2):
+        loop._want_visit(world.time.now)
+    world.flink.jobs = honest  # type: ignore[method-assign]
+    loop.renew(replace(world.application, am_address="host:2"), world.time.now)
+    loop._visit()  # the scheduler's second thread: it has to turn back
+    assert len(loop.jobs) <= 1
+    go.set()
+    visit.join(PATIENCE_S)
+    world.run(3)
+    assert [job.passes for job in world.fleet.jobs()] == [1]
+    assert loop.settled
+
+
+def test_a_loop_that_is_sending_is_waited_for_before_its_job_is_taken_up_anew(world: World) -> None:
+    """New settings during a PUT: the new loop begins when the old one has stored what came of it."""
+    job = world.add_job(rate=1_600.0)
+    world.start()
+    world.run(61)
+    sending, go = threading.Event(), threading.Event()
+    put = job.put
+
+    def slow(bounds: dict[str, Bounds]) -> PutAnswer:
+        sending.set()
+        assert go.wait(PATIENCE_S)
+        return put(bounds)
+
+    job.put = slow  # type: ignore[method-assign,assignment]
+    (old,) = world.fleet.jobs()
+    world.time.now += 1_000
+    pass_under_way = in_thread(world.time.taken("/"))
+    assert sending.wait(PATIENCE_S)
+    world.fleet.obey(world.orders, 30_000, world.time.now)
+    world.run(3)
+    assert world.fleet.jobs() == [], "the old loop is still sending"
+    assert world.status().job_id == "1" * 32, "and is still shown"
+    go.set()
+    pass_under_way.join(PATIENCE_S)
+    world.run(7)
+    assert world.fleet.jobs() != [old]
+    world.run(30)
+    assert len(job.puts) == 1
+    assert world.requests()[0].state is RequestState.ACHIEVED
+
+
+def test_an_application_that_ends_during_a_step_closes_its_request_once(world: World) -> None:
+    """The discovery retires a loop whose step runs in another thread: the last of the two closes what is open."""
+    world.add_job(rate=1_600.0, restart_ms=100_000)
+    world.start()
+    world.run(62)
+    looking, go = threading.Event(), threading.Event()
+    honest = world.flink.jobs
+
+    def slow() -> tuple[JobOverview, ...]:
+        looking.set()
+        assert go.wait(PATIENCE_S)
+        return honest()
+
+    world.flink.jobs = slow  # type: ignore[method-assign]
+    look = in_thread(world.time.taken("/"))
+    assert looking.wait(PATIENCE_S)
+    (loop,) = world.fleet.applications()
+    loop.retire("the application ended (KILLED)")
+    assert world.requests()[0].state is RequestState.SENT
+    go.set()
+    look.join(PATIENCE_S)
+    request = world.requests()[0]
+    assert request.state is RequestState.NOT_ACHIEVED
+    assert request.outcome is not None
+    assert "KILLED" in request.outcome.note
+    assert world.store.statuses()[0].state == "ENDED"
+    assert world.store.statuses()[0].reason is Reason.NOT_RUNNING
+
+
+def test_few_steps_of_one_application_run_at_once() -> None:
+    """A session whose jobs all hang holds two workers, not all of them."""
+    standing = Standing()
+    assert [standing.enter() for _ in range(STEPS_AT_ONCE + 1)] == [True] * STEPS_AT_ONCE + [False]
+    standing.leave()
+    assert standing.enter()
+
+
+def test_a_crowded_step_comes_again_soon(world: World) -> None:
+    """A step that finds its application busy gives its worker back, and runs when there is room."""
+    world.add_job()
+    world.start()
+    world.run(3)
+    (loop,) = world.fleet.applications()
+    assert loop.standing.enter()
+    assert loop.standing.enter()
+    world.run(10)
+    assert world.status().reason is Reason.NOT_READY
+    loop.standing.leave()
+    loop.standing.leave()
+    world.run(5)
+    assert world.status().reason is Reason.WINDOW_NOT_FULL
+    assert world.counters.late_passes == 0
+
+
+def test_a_name_is_given_to_one_of_many_threads() -> None:
+    """Jobs of one name that are taken up at the same time get different keys."""
+    claims = Claims()
+    given: list[JobKey] = []
+    barrier = threading.Barrier(8)
+
+    def claim(number: int) -> None:
+        barrier.wait(PATIENCE_S)
+        given.append(claims.claim(KEY, Holder(f"application_{number}", "1"), lambda _: True).key)
+
+    threads = [in_thread(lambda number=number: claim(number)) for number in range(8)]
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert len(set(given)) == 8
+    assert given.count(KEY) == 1
+
+
+def test_a_stop_waits_for_the_put_on_the_wire() -> None:
+    """Who closes the wire waits for what is being sent, and nothing begins after."""
+    wire = Wire()
+    inside, go = threading.Event(), threading.Event()
+
+    def send() -> None:
+        with wire as is_open:
+            assert is_open
+            inside.set()
+            assert go.wait(PATIENCE_S)
+
+    sender = in_thread(send)
+    assert inside.wait(PATIENCE_S)
+    assert not wire.close(0.05)
+    go.set()
+    assert wire.close(PATIENCE_S)
+    sender.join(PATIENCE_S)
+    with wire as is_open:
+        assert not is_open
