@@ -29,8 +29,7 @@ LATE_AFTER: Millis = 5_000
 LONGEST_BACK_OFF: Millis = 300_000
 HOLD: Millis = 5_000  # how soon to ask again whether the ResourceManager is back
 CROWDED: Millis = 500  # how soon to try again while other steps of the same application run
-GONE_AFTER_ABSENCES = 2  # an overview may omit a job whose JobMaster did not answer in time
-GONE_AFTER: Millis = 15_000
+GONE_AFTER: Millis = 15_000  # of absences in a row: an overview omits a job whose JobMaster did not answer in time
 ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
 
 
@@ -84,8 +83,7 @@ class JobLoop:
         self._due: Millis = 0
         self._poked_at: Millis = 0
         self._failures = 0
-        self._absences = 0
-        self._absent_since: Millis = 0
+        self._absent_since: Millis | None = None
         self._turn = threading.Lock()  # held by the one step that runs
         self._renewing = threading.Lock()
         self._farewell: str | None = None
@@ -289,14 +287,13 @@ class JobLoop:
         if mine.state in ENDED:
             self._around.vanished(self, f"the job ended ({mine.state})")
             return None
-        self._absences = 0
+        self._absent_since = None
         return mine
 
     def _absent(self, now: Millis) -> Following:
-        if self._absences == 0:
+        if self._absent_since is None:
             self._absent_since = now
-        self._absences += 1
-        if self._absences >= GONE_AFTER_ABSENCES and now - self._absent_since >= GONE_AFTER and not self.retired:
+        if now - self._absent_since >= GONE_AFTER and not self.retired:
             self._around.vanished(self, "Flink lists the job no longer: it ended, or runs under another id")
         return self._onward(now)
 

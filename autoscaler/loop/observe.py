@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoscaler.cluster import (
     BUSY,
@@ -31,6 +31,7 @@ from autoscaler.model import (
     frozen,
 )
 
+METER_SPAN: Millis = 60_000  # Flink's meters divide by 60 s from the first second of an attempt, so they ramp up from 0
 LIST_AGAIN_EVERY = 5  # passes, for a source whose connector has not registered pendingRecords yet
 FINISHED = VertexSample(load=0.0, accumulated_busy_ms=0.0, records_in=0.0, records_out=0.0, records_in_per_s=0.0)
 FINISHED_SOURCE = VertexSample(
@@ -75,8 +76,10 @@ class Observer:
             self._attempt = attempt
         self._passes += 1
         doubts = list(details.doubts)
+        metered = not policy.extras or at - (details.running_since or at) >= METER_SPAN
         vertices = {
-            vertex.id: self._vertex(vertex, details, policy, earlier, doubts) for vertex in details.topology.vertices
+            vertex.id: self._vertex(vertex, details, policy, earlier, doubts, metered=metered)
+            for vertex in details.topology.vertices
         }
         gates_on = policy.gc_pressure_threshold < 1.0 or policy.heap_usage_threshold < 1.0
         memory = self._flink.memory() if gates_on else None
@@ -99,7 +102,10 @@ class Observer:
         policy: Policy,
         earlier: Sequence[Sample],
         doubts: list[str],
+        *,
+        metered: bool,
     ) -> VertexSample:
+        """``metered`` is whether per-second meters span their full minute; until then counters alone tell rates."""
         if vertex.finished:
             return FINISHED_SOURCE if vertex.is_source else FINISHED
         metrics = self._metrics(vertex, policy.busy_time_aggregator)
@@ -108,6 +114,8 @@ class Observer:
         elif _subtasks(metrics.get(BUSY)) not in (None, vertex.parallelism):
             doubts.append(f"metrics of {_subtasks(metrics.get(BUSY))} subtasks of {vertex.name}")
         reading = vertex_reading(vertex, details.counters[vertex.id], metrics, policy.busy_time_aggregator)
+        if not metered:
+            reading = replace(reading, records_in_per_s=None, source_records_in_per_s=None)
         lag = reading.pending
         if lag is None and vertex.is_source and not policy.extras:
             lag = 0.0

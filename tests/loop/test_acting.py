@@ -373,6 +373,7 @@ def test_a_failure_on_the_way_to_the_put_keeps_the_sample(world: World, call: st
     window = world.store.window(KEY, 0)
     assert window is not None
     assert len(window.samples) == 7
+    assert world.counters.failed_passes == 1
     world.flink.broken.clear()
     world.run(30)
     assert len(job.puts) == 1

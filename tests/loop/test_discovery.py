@@ -191,7 +191,8 @@ def test_a_job_missing_once_is_not_gone(world: World) -> None:
     world.start()
     world.run(35)
     job.present = False
-    world.run(10)
+    world.run(20)
+    assert len(world.fleet.jobs()) == 1, "two absences 10 s apart are not enough either"
     job.present = True
     world.run(30)
     assert world.status().reason is Reason.STEADY

@@ -295,3 +295,18 @@ def test_only_changed_decisions_are_stored(world: World) -> None:
         Reason.WINDOW_NOT_FULL,
         Reason.NOT_READY,
     ]
+
+
+def test_meters_are_not_believed_before_they_span_a_minute(world: World) -> None:
+    """Flink's per-second meters ramp up from 0 for a minute after each restart; until then only counters tell rates."""
+    job = world.add_job()
+    job.running_since = world.time.now
+    world.start()
+    world.run(100)
+    window = world.store.window(KEY, 0)
+    assert window is not None
+    for sample in window.samples:
+        young = sample.at - job.running_since < 60_000
+        assert (sample.vertices[WORKER].records_in_per_s is None) == young
+        assert (sample.vertices[SOURCE].observed_tpr is None) == young
+        assert sample.vertices[WORKER].records_in is not None

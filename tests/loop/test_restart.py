@@ -181,7 +181,25 @@ def test_a_store_away_at_the_start_does_not_lose_the_history(world: World) -> No
     world.fragile.fail = None
     world.run(300)
     history = world.store.memory(KEY)
-    assert history.scalings[WORKER][0] == before.scalings[WORKER][0]
+    assert before.scalings[WORKER][0] in history.scalings[WORKER]
+    assert len(job.puts) > 1
+
+
+def test_while_the_history_cannot_be_read_nothing_is_sent_or_written_over(world: World) -> None:
+    """A store that takes writes but does not give back what it holds may hide a request in flight."""
+    job = busy(world)
+    world.run(60)
+    before = world.store.memory(KEY)
+    assert before.scalings
+    world.fragile.failing = {"open_requests"}
+    world.restart()
+    job.rate = 20_000.0
+    world.run(200)
+    assert len(job.puts) == 1
+    assert world.status().reason is Reason.STORE_UNAVAILABLE
+    assert world.store.memory(KEY) == before
+    world.fragile.failing = set()
+    world.run(20)
     assert len(job.puts) == 2
 
 

@@ -362,12 +362,12 @@ class FakeYarn:
 
 
 class FragileStore:
-    """A store that fails on demand; ``writes`` are the names of the writes it took."""
+    """A store that fails on demand, in all it does or in the ``failing`` calls alone."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.fail: StoreUnavailable | None = None
-        self.writes: list[str] = []
+        self.failing: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.store, name)
@@ -377,7 +377,8 @@ class FragileStore:
         def call(*arguments: Any) -> Any:
             if self.fail is not None:
                 raise self.fail
-            self.writes.append(name)
+            if name in self.failing:
+                raise StoreUnavailable(f"{name} failed")
             return found(*arguments)
 
         return call

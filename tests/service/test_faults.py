@@ -85,7 +85,7 @@ def test_a_bad_answer_is_shown_and_recovered_from(
     """Whatever comes in place of an answer, the job is shown as unreachable with what came, and then goes on."""
     cluster.config["job.autoscaler.scaling.enabled"] = "false"
     rig.run(3)
-    assert rig.status.reason == "SCALING_DISABLED"
+    assert rig.status.reason.value == "SCALING_DISABLED"
     stub.answer(f"/proxy/{APPLICATION}/{end}", answer)
     rig.run(3)
     assert rig.status.reason is Reason.UNREACHABLE
@@ -93,7 +93,7 @@ def test_a_bad_answer_is_shown_and_recovered_from(
     assert end in rig.status.detail
     stub.answer(f"/proxy/{APPLICATION}/{end}")
     rig.run(8)
-    assert rig.status.reason == "SCALING_DISABLED"
+    assert rig.status.reason.value == "SCALING_DISABLED"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_resource_manager_that_answers_badly_is_waited_for(
     stub.answer("/ws/v1/cluster/apps")
     stub.answer("/ws/v1/cluster/info")
     rig.run(32)
-    assert rig.status.reason != "UNREACHABLE"
+    assert rig.status.reason.value != "UNREACHABLE"
 
 
 def test_a_standby_is_recognised(rig: Rig, cluster: StubCluster) -> None:
