@@ -297,8 +297,9 @@ def test_only_changed_decisions_are_stored(world: World) -> None:
     ]
 
 
-def test_meters_are_not_believed_before_they_span_a_minute(world: World) -> None:
+def test_meters_are_not_believed_before_they_span_a_minute() -> None:
     """Flink's per-second meters ramp up from 0 for a minute after each restart; until then only counters tell rates."""
+    world = World(act=False)  # a rescale would be another attempt
     job = world.add_job(lag=1_000_000.0)
     job.running_since = world.time.now
     world.start()
