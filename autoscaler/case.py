@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from autoscaler import options
@@ -34,14 +34,16 @@ from autoscaler.model import (
     Topology,
     Vertex,
     VertexId,
+    VertexRule,
     VertexSample,
     Window,
+    frozen,
 )
 
 Document = Mapping[str, Any]
 
 _VERTEX_VALUES = frozenset(field.name for field in fields(VertexSample))
-_NO_EVALUATION = Evaluation()
+_LARGEST = 2**63 - 1
 
 
 class CaseError(ValueError):
@@ -70,6 +72,8 @@ def decide_case(document: str | Document, extras: bool | None = None) -> dict[st
         window, history, policy, cluster, now, name = read_case(case, extras)
     except ValueError as error:
         return {"name": name, "error": str(error)}
+    except RecursionError:
+        return {"name": name, "error": "the document is nested too deeply"}
     return answer(decide(window, history, policy, cluster, now), name)
 
 
@@ -83,13 +87,13 @@ def read_case(document: Document, extras: bool | None = None) -> Case:
         return Case(
             window=Window(
                 topology=Topology(vertices=in_topological_order(map(_vertex, document["vertices"]))),
-                running_since=int(document["running_since"]),
+                running_since=_whole(document["running_since"]),
                 samples=tuple([_sample(each) for each in document["samples"]]),
             ),
             history=_history(document),
-            policy=options.policy(config, document.get("profile") or options.EMR, extras),
+            policy=_policy(document, config, extras),
             cluster=options.cluster(config, _number(document.get("task_manager_cpu"))),
-            now=int(document["now"]),
+            now=_whole(document["now"]),
             name=document.get("name"),
         )
     except KeyError as error:
@@ -100,7 +104,9 @@ def read_case(document: Document, extras: bool | None = None) -> Case:
 
 def _text(value: object) -> str:
     """Return a configuration value as flink-conf has it, should the document hold a number or a boolean."""
-    return json.dumps(value) if isinstance(value, bool | int | float) else str(value)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value) if isinstance(value, int | float) else str(value)
 
 
 def _number(value: Any) -> float | None:
@@ -111,13 +117,43 @@ def _number(value: Any) -> float | None:
     return None if math.isnan(number) else number
 
 
+def _whole(value: Any) -> int:
+    """Return a whole number of 64 bits, such as a time."""
+    number = int(value)
+    if not -_LARGEST <= number <= _LARGEST:
+        raise CaseError(f"{value!r} is beyond a whole number of 64 bits")
+    return number
+
+
+def _policy(document: Document, config: Mapping[str, str], extras: bool | None) -> Policy:
+    policy = options.policy(config, document.get("profile") or options.EMR, extras)
+    said = document.get("vertex_rules")
+    if not said:
+        return policy
+    return replace(policy, vertex_rules=frozen({vertex_id: _vertex_rule(rule) for vertex_id, rule in said.items()}))
+
+
+def _vertex_rule(raw: Document) -> VertexRule:
+    low, high, excluded = raw.get("min"), raw.get("max"), raw.get("exclude")
+    return VertexRule(
+        min_parallelism=None if low is None else _whole(low),
+        max_parallelism=None if high is None else _whole(high),
+        excluded=None if excluded is None else bool(excluded),
+        utilization=_number(raw.get("utilization")),
+        keep_equal_to=raw.get("keep_equal_to"),
+    )
+
+
 def _vertex(raw: Document) -> Vertex:
-    parallelism, max_parallelism = int(raw["parallelism"]), int(raw["max_parallelism"])
+    vertex_id, group = raw["id"], raw.get("slot_sharing_group")
+    parallelism, max_parallelism = _whole(raw["parallelism"]), _whole(raw["max_parallelism"])
+    if not isinstance(vertex_id, str):
+        raise CaseError(f"the id of a vertex is a text, not {vertex_id!r}")
     if parallelism < 1 or max_parallelism < 1:
-        raise CaseError(f"vertex {raw['id']} has a parallelism below 1")
+        raise CaseError(f"vertex {vertex_id} has a parallelism below 1")
     return Vertex(
-        id=raw["id"],
-        name=raw.get("name") or raw["id"],
+        id=vertex_id,
+        name=raw.get("name") or vertex_id,
         parallelism=parallelism,
         max_parallelism=max_parallelism,
         inputs=tuple(
@@ -127,15 +163,15 @@ def _vertex(raw: Document) -> Vertex:
             ]
         ),
         finished=bool(raw.get("finished")),
-        slot_sharing_group=raw.get("slot_sharing_group"),
-        source_partitions=raw.get("source_partitions") or None,
+        slot_sharing_group=None if group is None else str(group),
+        source_partitions=max(0, _whole(raw.get("source_partitions") or 0)) or None,
     )
 
 
 def _sample(raw: Document) -> Sample:
     job = raw.get("job") or {}
     return Sample(
-        at=int(raw["at"]),
+        at=_whole(raw["at"]),
         vertices={vertex_id: _vertex_sample(values) for vertex_id, values in raw["vertices"].items()},
         gc_pressure=_number(job.get("gc_pressure")),
         heap_usage=_number(job.get("heap_usage")),
@@ -169,9 +205,9 @@ def _history(document: Document) -> History:
 
 def _scaling(raw: Document) -> Scaling:
     return Scaling(
-        at=int(raw["at"]),
-        from_parallelism=int(raw["from"]),
-        to_parallelism=int(raw["to"]),
+        at=_whole(raw["at"]),
+        from_parallelism=_whole(raw["from"]),
+        to_parallelism=_whole(raw["to"]),
         tpr=_number(raw.get("tpr")),
         expected_rate=_number(raw.get("expected_rate")),
     )
@@ -179,17 +215,17 @@ def _scaling(raw: Document) -> Scaling:
 
 def _restart(raw: Document) -> Restart:
     duration_s = raw.get("duration_s")
-    return Restart(at=int(raw["at"]), duration_s=None if duration_s is None else int(duration_s))
+    return Restart(at=_whole(raw["at"]), duration_s=None if duration_s is None else _whole(duration_s))
 
 
 def _delayed(raw: Document) -> DelayedScaleDown:
     return DelayedScaleDown(
-        first=int(raw["first"]),
+        first=_whole(raw["first"]),
         requests=tuple(
             [
                 DelayedRequest(
-                    at=int(each["at"]),
-                    parallelism=int(each["parallelism"]),
+                    at=_whole(each["at"]),
+                    parallelism=_whole(each["parallelism"]),
                     outside_bounds=bool(each.get("outside_bounds")),
                 )
                 for each in raw.get("requests") or ()
@@ -229,10 +265,12 @@ def answer(decision: Decision, name: str | None) -> dict[str, Any]:
 def write_case(case: Case, profile: str, config: Mapping[str, str]) -> dict[str, Any]:
     """Return the document ``read_case`` reads back, with the configuration the policy comes from."""
     window, history = case.window, case.history
+    rules = {vertex_id: _rule_document(rule) for vertex_id, rule in case.policy.vertex_rules.items()}
     return {
         "name": case.name,
         "profile": profile,
         "config": dict(config),
+        **({"vertex_rules": rules} if rules else {}),
         "now": case.now,
         "running_since": window.running_since,
         "task_manager_cpu": case.cluster.task_manager_cpu,
@@ -244,6 +282,16 @@ def write_case(case: Case, profile: str, config: Mapping[str, str]) -> dict[str,
         },
         "restarts": [{"at": each.at, "duration_s": each.duration_s} for each in history.restarts],
         "delayed_scale_down": _delayed_document(history.delayed),
+    }
+
+
+def _rule_document(rule: VertexRule) -> dict[str, Any]:
+    return {
+        "min": rule.min_parallelism,
+        "max": rule.max_parallelism,
+        "exclude": rule.excluded,
+        "utilization": rule.utilization,
+        "keep_equal_to": rule.keep_equal_to,
     }
 
 

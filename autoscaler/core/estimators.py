@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from math import inf, isfinite
 
 from autoscaler.core.rounding import known
 from autoscaler.model import Millis
@@ -40,11 +40,11 @@ def average(values: Sequence[float | None], minimum: int = 1) -> float | None:
     for value in values:
         if value is None:
             continue
-        if math.isfinite(value):
+        if isfinite(value):
             total += value
             count += 1
         else:
             infinite = True
     if count == 0:
-        return math.inf if infinite else None
+        return inf if infinite else None
     return total / count if count >= minimum else None

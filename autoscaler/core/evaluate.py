@@ -8,12 +8,13 @@ not rounded.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from autoscaler.core.errors import UndecidableError
 from autoscaler.core.estimators import average, rate
-from autoscaler.core.graph import inputs_of, outputs_by_vertex
+from autoscaler.core.graph import inputs_of
 from autoscaler.core.rounding import known, quotient, rounded, whole
 from autoscaler.core.vertex_rules import policy_of
 from autoscaler.model import (
@@ -31,19 +32,18 @@ from autoscaler.model import (
 _NOTHING = VertexSample()
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(NamedTuple):
     """One vertex's samples, oldest first, and the rates its neighbours ask for too, in records per s."""
 
     vertex: Vertex
+    inputs: Sequence[VertexId]
     times: Sequence[Millis]
     samples: Sequence[VertexSample]
     records_in: float | None
     records_out: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
+class Thresholds(NamedTuple):
     """The utilizations between which a vertex is left alone."""
 
     upper: float
@@ -56,19 +56,20 @@ def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId
     times = [sample.at for sample in window.samples]
     measured = {vertex.id: measure(vertex, times, window.samples) for vertex in vertices}
     backlog = any(is_behind(each, policy) for each in measured.values())
-    outputs = outputs_by_vertex(window.topology)
+    job_thresholds = thresholds_for(policy, backlog=backlog)
+    outputs = Counter(each for own in measured.values() for each in own.inputs)
     evaluations: dict[VertexId, Evaluation] = {}
     for vertex in vertices:
         own = measured[vertex.id]
-        if vertex.is_source:
-            target_rate, catch_up_rate = source_demand(own, policy)
+        if own.inputs:
+            fed_by = [evaluations[each] for each in own.inputs]
+            shares = [edge_ratio(measured[each], own, measured, outputs) for each in own.inputs]
+            target_rate = weighted_sum([each.target_rate for each in fed_by], shares)
+            catch_up_rate = weighted_sum([each.catch_up_rate for each in fed_by], shares)
         else:
-            shares = [
-                (evaluations[each], edge_ratio(measured[each], own, measured, outputs)) for each in inputs_of(vertex)
-            ]
-            target_rate = weighted_sum((each.target_rate, share) for each, share in shares)
-            catch_up_rate = weighted_sum((each.catch_up_rate, share) for each, share in shares)
-        thresholds = thresholds_for(policy_of(vertex, policy), backlog=backlog)
+            target_rate, catch_up_rate = source_demand(own, policy)
+        own_policy = policy_of(vertex, policy)
+        thresholds = job_thresholds if own_policy is policy else thresholds_for(own_policy, backlog=backlog)
         busy_ms_per_s = busy_time(own, policy.busy_time_aggregator)
         evaluations[vertex.id] = Evaluation(
             tpr=_rounded(true_processing_rate(own, busy_ms_per_s, policy)),
@@ -77,7 +78,7 @@ def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId
             load=_rounded(None if busy_ms_per_s is None else busy_ms_per_s / 1000.0),
             scale_up_threshold=needed_capacity(target_rate, catch_up_rate, thresholds.upper, policy),
             scale_down_threshold=needed_capacity(target_rate, catch_up_rate, thresholds.lower, policy, restart_s),
-            lag=own.samples[-1].lag if vertex.is_source else None,
+            lag=None if own.inputs else own.samples[-1].lag,
         )
     return evaluations
 
@@ -87,6 +88,7 @@ def measure(vertex: Vertex, times: Sequence[Millis], samples: Sequence[Sample]) 
     own = [sample.vertices.get(vertex.id, _NOTHING) for sample in samples]
     return Measured(
         vertex,
+        inputs_of(vertex),
         times,
         own,
         rate(times, [each.records_in for each in own]),
@@ -103,7 +105,7 @@ def is_behind(source: Measured, policy: Policy) -> bool:
     A lag that nobody reads (rate 0) is a backlog however small; no lag at rate 0 and an unknown rate are not.
     """
     lag = source.samples[-1].lag
-    if not source.vertex.is_source or not lag or source.records_in is None:
+    if source.inputs or not lag or source.records_in is None:
         return False
     return quotient(lag, source.records_in) > policy.backlog_lag_threshold // 1000
 
@@ -126,10 +128,10 @@ def source_demand(source: Measured, policy: Policy) -> tuple[float | None, float
     return rounded(max(0.0, arriving)), rounded(lag / duration_s if duration_s else 0.0)
 
 
-def weighted_sum(terms: Iterable[tuple[float | None, float]]) -> float | None:
+def weighted_sum(demands: Sequence[float | None], shares: Sequence[float]) -> float | None:
     """Return the rounded sum of demand times share over the inputs, absent if one demand is."""
     total = 0.0
-    for demand, share in terms:
+    for demand, share in zip(demands, shares, strict=True):
         if demand is None:
             return None
         total += demand * share
@@ -140,7 +142,7 @@ def edge_ratio(
     source: Measured,
     target: Measured,
     measured: Mapping[VertexId, Measured],
-    outputs: Mapping[VertexId, Sequence[VertexId]],
+    outputs: Mapping[VertexId, int],
 ) -> float:
     """Return the records on an edge for each record its source reads; 0 if either rate is not > 0."""
     flowing = edge_rate(source, target, measured, outputs)
@@ -153,17 +155,18 @@ def edge_rate(
     source: Measured,
     target: Measured,
     measured: Mapping[VertexId, Measured],
-    outputs: Mapping[VertexId, Sequence[VertexId]],
+    outputs: Mapping[VertexId, int],
 ) -> float | None:
     """Return the records per second on one edge, which Flink does not measure, from what its ends report.
 
     1. An only input sends all its target reads. 2. Where each other input feeds nothing else, what those
-    send is taken off what the target reads. 3. Otherwise the edge carries all its source sends.
+    send is taken off what the target reads. 3. Otherwise the edge carries all its source sends. ``outputs``
+    counts the vertices each vertex feeds.
     """
-    others = [each for each in inputs_of(target.vertex) if each != source.vertex.id]
-    if not others:
+    if len(target.inputs) == 1:
         return target.records_in
-    if all(len(outputs[each]) == 1 for each in others):
+    others = [each for each in target.inputs if each != source.vertex.id]
+    if all(outputs[each] == 1 for each in others):
         sent_by_others = 0.0
         for each in others:
             sent = measured[each].records_out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 
 from autoscaler.model import Topology, Vertex, VertexId
 
@@ -29,11 +29,16 @@ def _sorted(vertices: tuple[Vertex, ...]) -> tuple[Vertex, ...]:
             if edge.id not in by_id:
                 raise ValueError(f"vertex {vertex.id} names an unknown input {edge.id}")
     order = TopologicalSorter({vertex.id: [edge.id for edge in vertex.inputs] for vertex in vertices})
-    return tuple(by_id[vertex_id] for vertex_id in order.static_order())
+    try:
+        return tuple(by_id[vertex_id] for vertex_id in order.static_order())
+    except CycleError as error:
+        raise ValueError(f"the vertices feed each other in a circle: {', '.join(error.args[1])}") from error
 
 
 def inputs_of(vertex: Vertex) -> tuple[VertexId, ...]:
     """Return the distinct inputs of a vertex, in the order given; a self join names one twice."""
+    if len(vertex.inputs) == 1:
+        return (vertex.inputs[0].id,)
     return tuple({edge.id: None for edge in vertex.inputs})
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from autoscaler.core.alignment import align, is_alignable
 from autoscaler.core.delayed import due, remembered
@@ -30,8 +31,7 @@ from autoscaler.model import (
 LARGEST_INT = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Sized:
+class Sized(NamedTuple):
     """A vertex's sizing, its held-back scale-down after it, and what to tell the user."""
 
     sizing: Sizing
@@ -39,8 +39,7 @@ class Sized:
     events: tuple[Event, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """A parallelism on its way, with what has changed it so far."""
 
     parallelism: int

@@ -57,9 +57,9 @@ OLD_ALIGNMENT = ValueType(
 JAVA_CLASS = ValueType(name="Java class", read=lambda text: text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Key:
-    """One option; ``name`` is what follows ``job.autoscaler.``.
+    """One option, of which there is one value only; ``name`` is what follows ``job.autoscaler.``.
 
     ``emr`` and ``apache`` are the defaults as one would write them, ``None`` if the key has none there;
     ``unset`` says what holds then. ``low`` and ``high`` are bounds, both included. ``fills`` names the Policy

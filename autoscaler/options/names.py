@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from types import MappingProxyType
 
 from autoscaler.options.grammar import GrammarError
@@ -96,9 +97,15 @@ def present(config: Mapping[str, str], profile: str) -> dict[str, Spelling]:
     return chosen
 
 
+@lru_cache(maxsize=4096)
+def _read_once(key: Key, text: str) -> object:
+    """Read the value of a key; the same few values stand in the configurations of many jobs."""
+    return key.read(text)
+
+
 def read(spelling: Spelling, text: str, source: str) -> object:
     """Read the value of a key; raises OptionError naming key, value and source, and what to write."""
     try:
-        return spelling.key.read(text)
+        return _read_once(spelling.key, text)
     except GrammarError as error:
         raise OptionError(spelling.text, text, source, error.advice) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import settings
@@ -21,6 +22,7 @@ from autoscaler.model import (
     Scaling,
     Topology,
     Vertex,
+    VertexRule,
     VertexSample,
     Window,
 )
@@ -122,6 +124,20 @@ def histories(draw: st.DrawFn, numbers: st.SearchStrategy[float | None] = PLAUSI
     return History(scalings=scalings, restarts=restarts, delayed=delayed)
 
 
+def vertex_rules() -> st.SearchStrategy[Mapping[str, VertexRule]]:
+    """Return what rules may say of any of the vertices a window may have, followers in any constellation included."""
+    names = st.sampled_from([f"v{index}" for index in range(5)])
+    said = st.builds(
+        VertexRule,
+        min_parallelism=st.none() | PARALLELISM,
+        max_parallelism=st.none() | PARALLELISM,
+        excluded=st.none() | st.booleans(),
+        utilization=st.none() | st.floats(0.01, 1.0),
+        keep_equal_to=st.none() | names,
+    )
+    return st.just({}) | st.dictionaries(names, said, max_size=4)
+
+
 def policies(**changes: Any) -> st.SearchStrategy[Policy]:
     """Return any policy a user may write, with a window of 5 minutes; ``changes`` are values or strategies."""
     fields: dict[str, Any] = {
@@ -151,6 +167,7 @@ def policies(**changes: Any) -> st.SearchStrategy[Policy]:
         "alignment": st.sampled_from(Alignment),
         "observed_scalability": st.booleans(),
         "observed_scalability_min_observations": st.integers(1, 4),
+        "vertex_rules": vertex_rules(),
     }
     return st.builds(
         Policy,

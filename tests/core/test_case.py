@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,10 +14,11 @@ from hypothesis import strategies as st
 
 from autoscaler.case import Case, CaseError, answer, decide_case, read_case, write_case
 from autoscaler.core import decide
-from autoscaler.model import Alignment, History, Input, Policy, Window
+from autoscaler.model import Alignment, History, Input, Policy, VertexRule, Window
 from tests.core.builders import NOW, a_decision, a_policy, a_vertex, a_window
-from tests.core.strategies import ANY_NUMBER, few, histories, windows
+from tests.core.strategies import ANY_NUMBER, few, histories, vertex_rules, windows
 
+PREFIX = "job.autoscaler."
 CONFIG = {
     "job.autoscaler.metrics.window": "5 min",
     "job.autoscaler.stabilization.interval": "1 min",
@@ -26,6 +29,9 @@ CONFIG = {
 }
 
 
+A = {"id": "a", "parallelism": 4, "max_parallelism": 128}
+
+
 def a_case(**changes: Any) -> dict[str, Any]:
     """Return a small case: a source with the least it may have."""
     case: dict[str, Any] = {
@@ -34,7 +40,7 @@ def a_case(**changes: Any) -> dict[str, Any]:
         "config": CONFIG,
         "now": NOW,
         "running_since": NOW - 600_000,
-        "vertices": [{"id": "a", "parallelism": 4, "max_parallelism": 128}],
+        "vertices": [A],
         "samples": [
             {"at": NOW - 300_000, "vertices": {"a": {"load": 1, "records_in": 0, "lag": 0}}, "job": {}},
             {"at": NOW, "vertices": {"a": {"load": 0.5, "records_in": 3e5, "lag": None}}},
@@ -103,6 +109,17 @@ def test_extras(profile: str | None, extras: bool | None, expected: bool) -> Non
         pytest.param({"profile": "other"}, "other", id="unknown-profile"),
         pytest.param({"config": {"job.autoscaler.metrics.window": "x"}}, "metrics.window", id="bad-option"),
         pytest.param({"config": [1]}, "wrong kind", id="config-is-a-list"),
+        pytest.param({"now": 10**400}, "64 bits", id="beyond-all-times"),
+        pytest.param({"samples": [{"at": -(10**400), "vertices": {}}]}, "64 bits", id="before-all-times"),
+        pytest.param({"vertices": [A | {"id": ["a"]}]}, "is a text", id="id-is-a-list"),
+        pytest.param({"vertices": [A | {"source_partitions": "many"}]}, "many", id="partitions-are-a-word"),
+        pytest.param({"vertices": [A | {"source_partitions": [1]}]}, "wrong kind", id="partitions-are-a-list"),
+        pytest.param({"vertices": [A | {"max_parallelism": 10**30}]}, "64 bits", id="too-parallel"),
+        pytest.param({"vertices": [A | {"inputs": [{"id": "b"}]}]}, "unknown input b", id="unknown-input"),
+        pytest.param({"vertices": [A | {"inputs": [{"id": "a"}]}]}, "in a circle: a, a", id="circle"),
+        pytest.param({"restarts": [{"at": 1, "duration_s": 10**400}]}, "64 bits", id="endless-restart"),
+        pytest.param({"vertex_rules": {"a": {"min": "few"}}}, "few", id="bad-rule"),
+        pytest.param({"vertex_rules": ["a"]}, "wrong kind", id="rules-are-a-list"),
     ],
 )
 def test_what_is_no_case(changes: dict[str, Any], says: str) -> None:
@@ -113,11 +130,29 @@ def test_what_is_no_case(changes: dict[str, Any], says: str) -> None:
     assert says in found["error"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "[" * 100_000])
 def test_what_is_no_document(text: str) -> None:
     """A line that is not JSON, or no object, is answered too."""
     assert decide_case(text).keys() == {"name", "error"}
     assert decide_case(text)["name"] is None
+
+
+@pytest.mark.parametrize(
+    "changes", [{"slot_sharing_group": ["x"]}, {"source_partitions": -1}, {"source_partitions": 7.0}, {"name": None}]
+)
+def test_odd_values_of_a_vertex_are_decided_on(changes: dict[str, Any]) -> None:
+    """What can be made sense of is answered, with a quota and a change that looks at it too."""
+    found = decide_case(a_case(vertices=[A | changes], config=CONFIG | {PREFIX + "vertex.min-parallelism": "0"}))
+    assert "reason" in found
+
+
+def test_rules_of_vertices_are_part_of_a_case() -> None:
+    """A case holds what rules say of its vertices, every part of which may be absent."""
+    rules = {"a": {"min": 2, "max": 3, "exclude": False, "utilization": 0.5, "keep_equal_to": "b"}, "b": {}}
+    assert read_case(a_case(vertex_rules=rules)).policy.vertex_rules == {
+        "a": VertexRule(min_parallelism=2, max_parallelism=3, excluded=False, utilization=0.5, keep_equal_to="b"),
+        "b": VertexRule(),
+    }
 
 
 def test_a_missing_key_is_named() -> None:
@@ -172,15 +207,17 @@ def test_answer_with_a_negative_infinity() -> None:
 
 
 @few
-@given(windows(ANY_NUMBER), histories(ANY_NUMBER), st.none() | st.floats(0.1, 64.0))
-def test_what_is_written_is_read_back(window: Window, history: History, cpu: float | None) -> None:
+@given(windows(ANY_NUMBER), histories(ANY_NUMBER), st.none() | st.floats(0.1, 64.0), vertex_rules())
+def test_what_is_written_is_read_back(
+    window: Window, history: History, cpu: float | None, rules: Mapping[str, VertexRule]
+) -> None:
     """An export holds everything a decision depends on."""
     base = read_case(a_case(task_manager_cpu=cpu))
-    case = Case(window, history, base.policy, base.cluster, NOW, "export")
+    case = Case(window, history, replace(base.policy, vertex_rules=rules), base.cluster, NOW, "export")
     document = json.loads(json.dumps(write_case(case, "apache", CONFIG)))
     found = read_case(document)
     assert found == case
-    assert decide_case(document) == answer(decide(window, history, base.policy, base.cluster, NOW), "export")
+    assert decide_case(document) == answer(decide(*case[:5]), "export")
 
 
 def test_a_policy_for_tests_is_a_policy() -> None:

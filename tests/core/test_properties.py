@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from autoscaler.core import decide
 from autoscaler.core.graph import in_topological_order
 from autoscaler.core.sizing import parallelism_bounds, wanted
+from autoscaler.core.vertex_rules import is_excluded, policy_of
 from autoscaler.model import (
     Alignment,
     Cluster,
@@ -129,7 +130,7 @@ def test_no_vertex_leaves_its_bounds_further(
     """A vertex inside its bounds stays inside; one outside never goes further out, but to where it once asked for."""
     found = decide(window, history, policy, cluster, NOW)
     for vertex in window.topology.vertices:
-        lower, upper = parallelism_bounds(vertex, policy)
+        lower, upper = parallelism_bounds(vertex, policy_of(vertex, policy))
         requested = (
             [each.parallelism for each in history.delayed[vertex.id].requests] if vertex.id in history.delayed else []
         )
@@ -145,7 +146,7 @@ def test_untouchable_vertices_are_never_touched(
     """An excluded or finished vertex keeps its parallelism whatever happens."""
     found = decide(window, history, policy, cluster, NOW)
     for vertex in window.topology.vertices:
-        if vertex.finished or vertex.id in policy.excluded_vertices:
+        if vertex.finished or is_excluded(vertex, policy):
             assert found.parallelism[vertex.id] == found.advised[vertex.id] == vertex.parallelism
 
 
