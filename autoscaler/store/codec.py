@@ -137,8 +137,7 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
 def _rows(columns: dict[str, list[Any]], count: int) -> list[dict[str, Any]]:
     """Undo ``_columns``; a field that is ``None`` has that, or its default, by being left out."""
     return [
-        {name: column[place] for name, column in columns.items() if column[place] is not None}
-        for place in range(count)
+        {name: column[place] for name, column in columns.items() if column[place] is not None} for place in range(count)
     ]
 
 
@@ -197,14 +196,10 @@ def pack_sample(order: tuple[VertexId, ...], sample: Sample) -> bytes:
         raise ValueError(f"the sample has vertices that are not in its topology: {', '.join(unknown)}")
     columns = zip(*map(_measures, present), strict=True) if present else ()
     plain: dict[str, Any] = {
-        name: column
-        for name, column in zip(_MEASURES, columns, strict=False)
-        if column.count(None) != len(column)
+        name: column for name, column in zip(_MEASURES, columns, strict=False) if column.count(None) != len(column)
     }
     plain |= {
-        name: value
-        for name, value in zip(_OF_JOB, _of_job(sample), strict=True)
-        if value is not None and value != ()
+        name: value for name, value in zip(_OF_JOB, _of_job(sample), strict=True) if value is not None and value != ()
     }
     if len(present) != len(order):
         plain["missing"] = [place for place, vertex in enumerate(order) if vertex not in vertices]
@@ -219,8 +214,7 @@ def unpack_sample(order: tuple[VertexId, ...], at: Millis, packed: bytes) -> Sam
     names = [name for name in _MEASURES if name in plain]
     rows: Any = zip(*(plain[name] for name in names), strict=True) if names else ((),) * len(present)
     vertices = {
-        vertex: VertexSample(**dict(zip(names, row, strict=True)))
-        for vertex, row in zip(present, rows, strict=True)
+        vertex: VertexSample(**dict(zip(names, row, strict=True))) for vertex, row in zip(present, rows, strict=True)
     }
     of_job = {name: plain[name] for name in _OF_JOB if name in plain}
     if "doubts" in of_job:

@@ -209,9 +209,7 @@ def _server_engine(place: Place) -> Engine:
     try:
         return create_engine(place.url, pool_size=8, max_overflow=24, pool_use_lifo=True, pool_pre_ping=True)
     except (ImportError, NoSuchModuleError) as error:
-        raise StoreError(
-            f"store.url {place}: {error}; install the database's driver beside the autoscaler"
-        ) from error
+        raise StoreError(f"store.url {place}: {error}; install the database's driver beside the autoscaler") from error
 
 
 # ------------------------------------------------------------------ the schema

@@ -42,9 +42,7 @@ def open_store(url: str, max_size_bytes: int, now: Millis) -> Opened:
         check_usable(place.path)
         if not is_sound(place.path):
             aside = set_aside(place.path, now)
-            notes = (
-                f"the store {place.path} is damaged; it was set aside as {aside} and a new history begins",
-            )
+            notes = (f"the store {place.path} is damaged; it was set aside as {aside} and a new history begins",)
     engine = writable_engine(place, max_size_bytes)
     try:
         ensure_schema(engine, place)

@@ -82,8 +82,7 @@ def delete_first(connection: Connection, table: Table) -> int:
 def size_of(connection: Connection) -> Size:
     """Return the size of an SQLite database, as this transaction sees it."""
     pages, free, size = (
-        int(connection.scalar(text(f"PRAGMA {name}")) or 0)
-        for name in ("page_count", "freelist_count", "page_size")
+        int(connection.scalar(text(f"PRAGMA {name}")) or 0) for name in ("page_count", "freelist_count", "page_size")
     )
     return Size(used=(pages - free) * size, file=pages * size)
 

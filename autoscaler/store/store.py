@@ -162,9 +162,7 @@ class Store:
             last = rows[-1]
             alike = {number for number, order in orders.items() if set(order) == set(orders[last.plan_id])}
             by_time = {
-                row.at: unpack_sample(orders[row.plan_id], row.at, row.measured)
-                for row in rows
-                if row.plan_id in alike
+                row.at: unpack_sample(orders[row.plan_id], row.at, row.measured) for row in rows if row.plan_id in alike
             }
             return Window(
                 topology=topologies[last.plan_id],
@@ -185,9 +183,7 @@ class Store:
             wanted = wanted.where(decisions.c.at < before)
         with self._reading() as connection:
             found = [unpack(row.decided) for row in connection.execute(wanted)]
-            return tuple(
-                Recorded(decision=load(Decision, one["decision"]), detail=one["detail"]) for one in found
-            )
+            return tuple(Recorded(decision=load(Decision, one["decision"]), detail=one["detail"]) for one in found)
 
     def open_requests(self) -> tuple[Request, ...]:
         """Return the requests of all jobs whose outcome is not known, in the order they were added."""
@@ -286,9 +282,7 @@ class Store:
                 with translated(str(self)), self._engine.connect() as connection:
                     yield connection
             except (zlib.error, ValueError, KeyError, TypeError) as error:
-                raise StoreUnavailable(
-                    f"store {self}: a row cannot be read: {error!r}", corrupt=True
-                ) from error
+                raise StoreUnavailable(f"store {self}: a row cannot be read: {error!r}", corrupt=True) from error
 
 
 def _of_job(table: Table, key: JobKey) -> Select[Any]:

@@ -32,9 +32,7 @@ _LAST_PLAN = (
 )
 _INSERT_SAMPLE = insert(samples).inline()
 _INSERT_DECISION = insert(decisions).inline()
-_UPDATE_STATUS = (
-    update(statuses).where(statuses.c.job_id == bindparam("wanted")).values(status=bindparam("packed"))
-)
+_UPDATE_STATUS = update(statuses).where(statuses.c.job_id == bindparam("wanted")).values(status=bindparam("packed"))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,16 +109,12 @@ class Writer:
     def mark_absent(self, key: JobKey, at: Millis) -> None:
         """Note that a job is gone since ``at``, unless a time is noted already or nothing is stored of it."""
         is_job = jobs.c.identity == identity_of(key)
-        self._connection.execute(
-            update(jobs).where(is_job, jobs.c.absent_since.is_(None)).values(absent_since=at)
-        )
+        self._connection.execute(update(jobs).where(is_job, jobs.c.absent_since.is_(None)).values(absent_since=at))
 
     def present(self, key: JobKey) -> None:
         """Note that a job is there again."""
         is_job = jobs.c.identity == identity_of(key)
-        self._connection.execute(
-            update(jobs).where(is_job, jobs.c.absent_since.is_not(None)).values(absent_since=None)
-        )
+        self._connection.execute(update(jobs).where(is_job, jobs.c.absent_since.is_not(None)).values(absent_since=None))
 
     def forget(self, key: JobKey) -> None:
         """Delete everything that is stored of a job."""

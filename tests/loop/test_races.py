@@ -34,16 +34,16 @@ def test_two_visits_of_one_application_never_overlap(world: World) -> None:
         assert go.wait(PATIENCE_S)
         return honest()
 
-    world.flink.jobs = slow  # type: ignore[method-assign]
-    world.time.run(world.time.now)  # discovery alone is due before the visit it schedules
+    world.time.taken("discovery")()
     (loop,) = world.fleet.applications()
-    visit = in_thread(loop._visit)
-    if not entered.wait(0.2):
-        loop._want_visit(world.time.now)
-    world.flink.jobs = honest  # type: ignore[method-assign]
+    world.flink.jobs = slow  # type: ignore[method-assign]
+    visit = in_thread(world.time.taken(world.application.id))
+    assert entered.wait(PATIENCE_S)
     loop.renew(replace(world.application, am_address="host:2"), world.time.now)
     loop._visit()  # the scheduler's second thread: it has to turn back
-    assert len(loop.jobs) <= 1
+    assert loop.jobs == {}
+    assert not loop.settled
+    world.flink.jobs = honest  # type: ignore[method-assign]
     go.set()
     visit.join(PATIENCE_S)
     world.run(3)

@@ -88,9 +88,7 @@ def test_window_spans_a_rescale(fresh: Fresh) -> None:
 
 def test_order_of_vertices_may_change(fresh: Fresh) -> None:
     """Numbers stay with their vertex when a topology lists the same vertices in another order."""
-    sample = replace(
-        a_sample(T0), vertices=frozen({**a_sample(load=0.1).vertices, **a_sample(ids=["sink"]).vertices})
-    )
+    sample = replace(a_sample(T0), vertices=frozen({**a_sample(load=0.1).vertices, **a_sample(ids=["sink"]).vertices}))
     fresh().append_sample(KEY, a_topology(("source", "sink")), T0, sample)
     fresh().append_sample(KEY, a_topology(("sink", "source")), T0, replace(sample, at=T0 + 1))
     window = fresh().window(KEY, 0)

@@ -282,9 +282,7 @@ def test_a_reader_sees_what_is_committed_while_a_writer_writes(path: Path, opene
 def test_two_processes_may_write(path: Path, opened: Store) -> None:
     """A second writer's rows are seen by the first, even where it forgot the job the first goes on with."""
     opened.append_sample(KEY, a_topology(), T0, a_sample(T0))
-    write = (
-        "open_store(url, ROOMY, T0).store.append_sample(KEY, a_topology(parallelism=3), T0, a_sample(T0 + 1))"
-    )
+    write = "open_store(url, ROOMY, T0).store.append_sample(KEY, a_topology(parallelism=3), T0, a_sample(T0 + 1))"
     assert in_another_process(write, path).returncode == 0
     opened.append_sample(KEY, a_topology(), T0, a_sample(T0 + 2))
     assert held(opened) == 3

@@ -49,9 +49,7 @@ def samples(draw: st.DrawFn) -> tuple[tuple[str, ...], Sample]:
     vertex_samples = st.builds(VertexSample, **dict.fromkeys(VertexSample.__slots__, NUMBERS))
     vertices = frozen({vertex: draw(vertex_samples) for vertex in present})
     doubts = tuple(draw(st.lists(NAMES, max_size=2)))
-    return order, Sample(
-        at=draw(st.integers(0, 2**53)), vertices=vertices, gc_pressure=draw(NUMBERS), doubts=doubts
-    )
+    return order, Sample(at=draw(st.integers(0, 2**53)), vertices=vertices, gc_pressure=draw(NUMBERS), doubts=doubts)
 
 
 @settings(deadline=None, max_examples=60)
