@@ -40,10 +40,10 @@ def test_two_visits_of_one_application_never_overlap(world: World) -> None:
     visit = in_thread(world.time.taken(world.application.id))
     assert entered.wait(PATIENCE_S)
     loop.renew(replace(world.application, am_address="host:2"), world.time.now)
+    world.flink.jobs = honest  # type: ignore[method-assign]
     loop._visit()  # the scheduler's second thread: it has to turn back
     assert loop.jobs == {}
     assert not loop.settled
-    world.flink.jobs = honest  # type: ignore[method-assign]
     go.set()
     visit.join(PATIENCE_S)
     world.run(3)
