@@ -201,6 +201,7 @@ class Service:
             profile=settings.profile,
             below=lambda: self._cluster_layers(settings.profile),
             above=lambda application, job: self.rule_layers(application.name, job),
+            rules=self.rules.rules,
             spread=self._spread,
             interval=self._interval,
         )

@@ -17,6 +17,7 @@ from autoscaler.loop.subject import Subject
 from autoscaler.loop.view import undecided_status
 from autoscaler.model import JobKey, JobStatus, Millis, Reason
 from autoscaler.options import Layer, layer_of
+from autoscaler.options.rules import Rule, policy_for
 
 LOOK_EVERY: Millis = 60_000  # at applications of whose jobs none is ours; the passes of ours see the others too
 SOON: Millis = 5_000
@@ -27,8 +28,8 @@ LONGEST_BACK_OFF: Millis = 300_000
 class Orders:
     """What the daemon was told, as far as loops need it; replaced as a whole when settings are read again.
 
-    ``below`` and ``above`` give the configuration layers below and above those of an application and its job;
-    ``interval`` replaces what they say of the time between two passes.
+    ``below`` and ``above`` give the configuration layers below and above those of an application and its job,
+    ``rules`` what is wanted of single vertices; ``interval`` replaces what they say of the time between two passes.
     """
 
     cluster: str
@@ -36,6 +37,7 @@ class Orders:
     profile: str
     below: Callable[[], Sequence[Layer]]
     above: Callable[[Application, str], Sequence[Layer]]
+    rules: Sequence[Rule] = ()
     spread: bool = True
     interval: Millis | None = None
 
@@ -323,9 +325,11 @@ class ApplicationLoop:
             *orders.above(self.application, overview.name),
         ]
         agreed = contract(layers, self._version, orders.profile)
-        if orders.interval is None:
-            return agreed
-        return replace(agreed, policy=replace(agreed.policy, decision_interval=orders.interval))
+        policy = agreed.policy
+        if orders.interval is not None:
+            policy = replace(policy, decision_interval=orders.interval)
+        policy_of = policy_for(policy, orders.rules, self.application.name, overview.name)
+        return replace(agreed, policy=policy, policy_of=policy_of)
 
     def _subject(self, orders: Orders, overview: JobOverview, agreed: Contract) -> Subject:
         assert self._flink is not None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from autoscaler.core.periods import PeriodError, parse
-from autoscaler.model import Cluster, Policy, Reason
+from autoscaler.model import Cluster, Policy, Reason, Topology
 from autoscaler.options import (
     Layer,
     OptionError,
@@ -29,12 +29,13 @@ FIRST_WITH_RESOURCE_REQUIREMENTS = (1, 18)
 class Contract:
     """``hold`` is why the job is not sampled, ``None`` if it is ours; ``policy`` is then what it asked for.
 
-    ``warnings`` are sentences about what its owner probably did not mean.
+    ``policy_of`` adds what rules say of single vertices, which are known only once the job was looked at. ``warnings`` are sentences about what its owner probably did not mean.
     """
 
     hold: Reason | None
     detail: str
     policy: Policy
+    policy_of: Callable[[Topology], Policy]
     cluster: Cluster
     resolved: Resolved
     warnings: tuple[str, ...] = ()
@@ -72,6 +73,7 @@ def contract(layers: Sequence[Layer], flink_version: str | None, profile: str) -
         hold=None,
         detail="",
         policy=wanted,
+        policy_of=lambda _: wanted,
         cluster=shape,
         resolved=resolved,
         warnings=(*warnings, *([two_scalers] if two_scalers else [])),
@@ -79,7 +81,15 @@ def contract(layers: Sequence[Layer], flink_version: str | None, profile: str) -
 
 
 def _held(resolved: Resolved, objection: Objection) -> Contract:
-    return Contract(hold=objection[0], detail=objection[1], policy=Policy(), cluster=Cluster(), resolved=resolved)
+    nothing = Policy()
+    return Contract(
+        hold=objection[0],
+        detail=objection[1],
+        policy=nothing,
+        policy_of=lambda _: nothing,
+        cluster=Cluster(),
+        resolved=resolved,
+    )
 
 
 def period_problem(periods: str) -> str | None:

@@ -102,7 +102,7 @@ class Pilot:
         window = Window(
             topology=observed.topology, running_since=running_since, samples=(*self._samples, observed.sample)
         )
-        decision = decide(window, before, policy, self._contract.cluster, at)
+        decision = decide(window, before, self._contract.policy_of(observed.topology), self._contract.cluster, at)
         oldest = decision.window_start if decision.window_start is not None else window.samples[0].at
         self._samples = tuple(sample for sample in window.samples if sample.at >= oldest)
         self._history = History(scalings=decision.scalings, restarts=decision.restarts, delayed=decision.delayed)

@@ -9,6 +9,7 @@ import pytest
 from autoscaler.cluster import Checkpoints, Gone, PutAnswer, PutResult, Transient
 from autoscaler.loop.action import answered, bounds_to_send, next_look
 from autoscaler.model import Bounds, JobKey, Reason, RequestState
+from autoscaler.options.rules import parse_rules
 from tests.loop.conftest import Log
 from tests.loop.world import ADAPTIVE, SOURCE, WORKER, FakeJob, World
 
@@ -377,3 +378,13 @@ def test_a_failure_on_the_way_to_the_put_keeps_the_sample(world: World, call: st
     world.flink.broken.clear()
     world.run(30)
     assert len(job.puts) == 1
+
+
+def test_a_rule_for_a_vertex_bounds_it(world: World) -> None:
+    """What the settings' rules say of a vertex by its name holds in every decision about it."""
+    found = parse_rules([{"match": {"vertex": "enrich"}, "set": {"max": 3}}], "autoscaler.yaml")
+    assert found.problems == ()
+    world.orders = world.fleet.orders = replace(world.orders, rules=found.rules)
+    job = busy(world)
+    world.run(300)
+    assert job.parallelism[WORKER] == 3
