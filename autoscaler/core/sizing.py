@@ -16,6 +16,7 @@ from autoscaler.core.rounding import known, quotient, rounded
 from autoscaler.core.scalability import scalability
 from autoscaler.core.vertex_rules import is_excluded, leaders, policy_of
 from autoscaler.model import (
+    Alignment,
     DelayedRequest,
     DelayedScaleDown,
     Evaluation,
@@ -29,6 +30,9 @@ from autoscaler.model import (
 )
 
 LARGEST_INT = 2**31 - 1
+
+# The least and the most subtasks a vertex may get.
+Bounds = tuple[int, int]
 
 
 class Sized(NamedTuple):
@@ -86,9 +90,10 @@ def size(vertex: Vertex, plan: Plan) -> Sized:
         factor = quotient(factor, scalability(plan.facts.scalings.get(vertex.id, ()), policy))
     # 3. and 4. As many times the subtasks, within the factors and the bounds.
     wish = wanted(factor, current, policy)
-    bounded = within_bounds(wish, vertex, policy)
+    bounds = parallelism_bounds(vertex, policy)
+    bounded = within_bounds(wish, bounds)
     # 5. Where partitions or key groups spread evenly.
-    aligned, events = aligned_to_data(bounded, vertex, policy)
+    aligned, events = aligned_to_data(bounded, vertex, policy.alignment, bounds)
     # 6. and 7. Whether that is a change, what it would bring, and whether it is worth a restart by itself.
     changes = aligned.parallelism != current
     sizing = Sizing(
@@ -120,7 +125,7 @@ def follow(vertex: Vertex, leader: Sizing, plan: Plan) -> Sized:
     if untouchable in (Limit.EXCLUDED, Limit.FINISHED):
         return Sized(Sizing(current=current, parallelism=current, limits=(untouchable,)), delayed)
     wish = Wish(leader.parallelism, (Limit.KEPT_EQUAL,))
-    bounded = within_bounds(wish, vertex, policy_of(vertex, plan.facts.policy))
+    bounded = within_bounds(wish, parallelism_bounds(vertex, policy_of(vertex, plan.facts.policy)))
     evaluation, changes = plan.evaluated.vertices[vertex.id], bounded.parallelism != current
     leader_is_outside = leader.outside_bounds and leader.parallelism != leader.current
     sizing = Sizing(
@@ -162,7 +167,7 @@ def wanted(factor: float, current: int, policy: Policy) -> Wish:
     return Wish(math.ceil(subtasks), () if clamped == factor else (Limit.MAX_FACTOR,))
 
 
-def parallelism_bounds(vertex: Vertex, policy: Policy) -> tuple[int, int]:
+def parallelism_bounds(vertex: Vertex, policy: Policy) -> Bounds:
     """Return the least and the most subtasks a vertex may get; one outside already is not forced in.
 
     Beyond the reference, never less than one, whatever the options say.
@@ -174,18 +179,18 @@ def parallelism_bounds(vertex: Vertex, policy: Policy) -> tuple[int, int]:
     )
 
 
-def within_bounds(wish: Wish, vertex: Vertex, policy: Policy) -> Wish:
+def within_bounds(wish: Wish, bounds: Bounds) -> Wish:
     """Return the wish raised to the lower and then cut to the upper bound."""
-    lower, upper = parallelism_bounds(vertex, policy)
+    lower, upper = bounds
     raised = wish.moved(max(wish.parallelism, lower), Limit.MIN_PARALLELISM)
     return raised.moved(min(raised.parallelism, upper), Limit.MAX_PARALLELISM)
 
 
-def aligned_to_data(wish: Wish, vertex: Vertex, policy: Policy) -> tuple[Wish, tuple[Event, ...]]:
+def aligned_to_data(wish: Wish, vertex: Vertex, mode: Alignment, bounds: Bounds) -> tuple[Wish, tuple[Event, ...]]:
     """Return a wish for a change moved to where the vertex's data spreads evenly, if it spreads at all."""
     if wish.parallelism == vertex.parallelism or not is_alignable(vertex):
         return wish, ()
-    aligned = align(vertex, wish.parallelism, policy.alignment, *parallelism_bounds(vertex, policy))
+    aligned = align(vertex, wish.parallelism, mode, *bounds)
     events = (Event(kind=EventKind.SCALING_LIMITED, vertex=vertex.id),) if aligned.limited else ()
     return wish.moved(aligned.parallelism, Limit.ALIGNMENT), events
 

@@ -16,10 +16,11 @@ JAVA_BLANKS = "".join(map(chr, range(0x21)))
 _NANOS_PER_MS = 1_000_000
 
 # The spellings of each unit, the first one being the label Flink prints. "us" is not Flink's but a frequent
-# way to write "µs"; Flink itself never reads these keys, so accepting it costs nothing.
+# way to write "µs", and so is the Greek letter for the micro sign; Flink itself never reads these keys, so
+# accepting them costs nothing.
 _DURATION_LABELS: dict[int, tuple[str, ...]] = {
     1: ("ns", "nano", "nanos", "nanosecond", "nanoseconds"),
-    1_000: ("µs", "us", "micro", "micros", "microsecond", "microseconds"),
+    1_000: ("µs", "\u03bcs", "us", "micro", "micros", "microsecond", "microseconds"),
     1_000_000: ("ms", "milli", "millis", "millisecond", "milliseconds"),
     1_000_000_000: ("s", "sec", "secs", "second", "seconds"),
     60_000_000_000: ("min", "m", "minute", "minutes"),

@@ -32,7 +32,7 @@ DURATION_SPELLINGS = {
     60_000_000_000: "min m minute minutes",
     1_000_000_000: "s sec secs second seconds",
     1_000_000: "ms milli millis millisecond milliseconds",
-    1_000: "µs us micro micros microsecond microseconds",
+    1_000: "µs \u03bcs us micro micros microsecond microseconds",
     1: "ns nano nanos nanosecond nanoseconds",
 }
 MEMORY_SPELLINGS = {
