@@ -21,6 +21,7 @@ from autoscaler.options import (
     parse_flink_conf,
     resolve,
 )
+from autoscaler.options.rules import KnownJob, unmatched
 from autoscaler.options.standalone import migrate
 from autoscaler.service import Service
 from autoscaler.settings import Settings
@@ -44,9 +45,28 @@ def check_config(
             print(f"autoscaler: {error}", file=sys.stderr)
             return 1
     resolved = resolve(layers, settings.profile)
-    found = (*conf.problems, *check(resolved, VALIDATORS))
+    found = tuple(dict.fromkeys((*conf.problems, *check(resolved, VALIDATORS), *unmatched_rules(service))))
     report(resolved, found, as_json=as_json)
     return 1 if any(problem.severity is Severity.ERROR for problem in found) else 0
+
+
+def unmatched_rules(service: Service) -> tuple[Problem, ...]:
+    """Warnings about rules that match nothing of what runs now; while YARN does not answer that cannot be told."""
+    if not service.rules.rules:
+        return ()
+    jobs: list[KnownJob] = []
+    try:
+        for application in service.environment.yarn.applications():
+            if application.tracking_url is None:
+                continue
+            flink = service.environment.connect(application)
+            for seen in flink.jobs():
+                topology = flink.job(seen.id).topology
+                jobs.append(KnownJob(application=application.name, job=seen.name, topology=topology))
+    except ClusterError as error:
+        print(f"autoscaler: whether every rule matches a job was not checked: {error}", file=sys.stderr)
+        return ()
+    return unmatched(service.rules.rules, jobs)
 
 
 def application_layers(service: Service, wanted: str, job: str | None) -> list[Layer]:

@@ -29,7 +29,8 @@ FIRST_WITH_RESOURCE_REQUIREMENTS = (1, 18)
 class Contract:
     """``hold`` is why the job is not sampled, ``None`` if it is ours; ``policy`` is then what it asked for.
 
-    ``policy_of`` adds what rules say of single vertices, which are known only once the job was looked at. ``warnings`` are sentences about what its owner probably did not mean.
+    ``policy_of`` adds what rules say of single vertices, which are known only once the job was looked at.
+    ``warnings`` are sentences about what its owner probably did not mean.
     """
 
     hold: Reason | None

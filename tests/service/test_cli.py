@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+import yaml
 
 import autoscaler
 from autoscaler.cli import main
@@ -282,3 +283,17 @@ def test_an_unknown_command_is_bad_input(capsys: pytest.CaptureFixture[str]) -> 
         main(["scale"])
     assert ended.value.code == 2
     assert "check-config" in capsys.readouterr().err
+
+
+def test_check_config_warns_of_rules_that_match_nothing(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A rule about no running job is named with its number; one that matches is not mentioned."""
+    content = yaml.safe_load(settings.read_text())
+    content["rules"] = [
+        {"match": {"application": "no-such-*"}, "set": {"utilization.target": 0.5}},
+        {"match": {"application": "*"}, "set": {"utilization.target": 0.5}},
+    ]
+    settings.write_text(yaml.safe_dump(content))
+    assert main(["check-config", "--config", str(settings)]) == 0
+    said = capsys.readouterr().out
+    assert "rules[0]: warning: this rule matches no job" in said
+    assert "rules[1]" not in said
