@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from autoscaler.model import Policy, Vertex, VertexId
 
@@ -17,20 +18,17 @@ def policy_of(vertex: Vertex, policy: Policy) -> Policy:
     rule = policy.vertex_rules.get(vertex.id)
     if rule is None:
         return policy
-    own = policy
+    changes: dict[str, Any] = {}
     if rule.min_parallelism is not None:
-        own = replace(own, min_parallelism=rule.min_parallelism)
+        changes["min_parallelism"] = rule.min_parallelism
     if rule.max_parallelism is not None:
-        own = replace(own, max_parallelism=rule.max_parallelism)
+        changes["max_parallelism"] = rule.max_parallelism
     if rule.utilization is not None:
         moved_by = rule.utilization - policy.utilization_target
-        own = replace(
-            own,
-            utilization_target=rule.utilization,
-            utilization_max=_moved(policy.utilization_max, moved_by),
-            utilization_min=_moved(policy.utilization_min, moved_by),
-        )
-    return own
+        changes["utilization_target"] = rule.utilization
+        changes["utilization_max"] = _moved(policy.utilization_max, moved_by)
+        changes["utilization_min"] = _moved(policy.utilization_min, moved_by)
+    return replace(policy, **changes) if changes else policy
 
 
 def _moved(limit: float | None, by: float) -> float | None:
