@@ -29,7 +29,7 @@ def print_statuses(statuses: Iterable[JobStatus], now: Millis) -> None:
     empty = True
     for status in statuses:
         empty = False
-        managers = "" if status.task_managers is None else f", {status.task_managers} TaskManagers"
+        managers = "" if status.task_managers is None else f", {sentences.counted(status.task_managers, 'TaskManager')}"
         print(f"{status.key}  ({status.application_id}, Flink {status.flink_version or '?'}{managers})")
         print(f"  {status.state}, {status.reason.value} for {seconds(now - status.since)}: {status.detail}")
         print(f"  seen {seconds(now - status.at)} ago, {status.tracking_url}")

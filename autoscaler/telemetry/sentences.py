@@ -51,6 +51,11 @@ def number(value: float | None, unit: str = "") -> str:
     return f"{value:.0f}{unit}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}{unit}"
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun, for example ``1 TaskManager`` or ``3 TaskManagers``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def seconds(milliseconds: Millis) -> str:
     """A duration as a person reads it, for example ``4 min 10 s``."""
     total = max(0, round(milliseconds / 1000))
