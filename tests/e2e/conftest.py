@@ -26,6 +26,7 @@ QUICK = {
     "job.autoscaler.metrics.window": "20 s",
     "job.autoscaler.stabilization.interval": "10 s",
     "job.autoscaler.scale-up.grace-period": "15 s",
+    "job.autoscaler.scale-down.max-factor": "1.0",
 }
 
 T = TypeVar("T")

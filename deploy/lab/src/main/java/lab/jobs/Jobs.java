@@ -35,6 +35,9 @@ final class Jobs {
             .setBootstrapServers(args.text("brokers", "127.0.0.1:9092"))
             .setTopics(topic)
             .setGroupId(args.text("group", topic))
+            // The lag is as of the last fetch. The lab's records are small: a fetch of the default size would hold
+            // minutes of them, and the lag would stand still meanwhile.
+            .setProperty("max.partition.fetch.bytes", "4096")
             .setStartingOffsets(OffsetsInitializer.committedOffsets(OffsetResetStrategy.LATEST))
             .setValueOnlyDeserializer(new SimpleStringSchema())
             .build();
