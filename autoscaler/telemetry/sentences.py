@@ -111,7 +111,7 @@ def _why(decision: Decision, topology: Topology) -> str:
     held = [
         f"{names[v]} {s.current}→{s.wanted} wanted, {LIMIT_WORDS[s.limits[-1]]}"
         for v, s in decision.sizings.items()
-        if s.limits and s.wanted is not None and s.wanted != s.current and s.parallelism == s.current
+        if s.limits and s.wanted is not None and max(1, s.wanted) != s.current and s.parallelism == s.current
     ]
     hottest = _hottest(decision.evaluations, [v.id for v in topology.vertices])
     parts = []
