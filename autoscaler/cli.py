@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,11 +16,12 @@ from autoscaler import service
 from autoscaler.commands.checkconfig import check_config, check_standalone
 from autoscaler.commands.decide import decide_file
 from autoscaler.commands.oneshot import PATIENCE_S, NothingRemembered, plan_once, run_once
+from autoscaler.commands.operator import SCALING, Operator, set_option, show_commands, unset_option
 from autoscaler.commands.options import show_options
 from autoscaler.commands.show import show_history, show_status
 from autoscaler.options import EMR, PROFILES
 from autoscaler.settings import Settings, SettingsError, load_settings
-from autoscaler.store import StoreError, open_existing
+from autoscaler.store import Store, StoreError, open_existing, open_to_command
 from autoscaler.telemetry import configure_logging
 from autoscaler.web import PortBusy
 
@@ -74,10 +77,35 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a configuration of Apache Flink's standalone autoscaler: say what each of its keys means here",
     )
+    listed = _add_operator_commands(commands)
     _add_pure_commands(commands)
-    for each in (once, plan, status, history, check):
+    for each in (once, plan, status, history, check, listed):
         each.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def _add_operator_commands(commands: Commands) -> argparse.ArgumentParser:
+    """Commands that tell a daemon through its store what an operator wants of jobs."""
+    option = "an option, with or without job.autoscaler."
+    setting = _command(commands, "set", _set, "set an option of a running job, over its own configuration and rules")
+    pause = _command(commands, "pause", _pause, "scale a job no more: set its scaling.enabled to false")
+    unset = _command(commands, "unset", _unset, "take back what `set` or `pause` did; 1 if nothing is set")
+    resume = _command(commands, "resume", _resume, "take back what `pause` did; 1 if it is not paused")
+    for each in (setting, unset, pause, resume):
+        each.add_argument(
+            "job",
+            metavar="JOB",
+            help="a job's name, its application's, or both as application/job; application/* for all jobs, also "
+            "those to come, of applications whose name fits a shell pattern",
+        )
+    setting.add_argument("key", metavar="KEY", help=option)
+    setting.add_argument("value", metavar="VALUE", help="its value, as in flink-conf")
+    unset.add_argument("key", nargs="?", metavar="KEY", help=f"{option}; all that are set if left out")
+    for each in (setting, pause):
+        each.add_argument(
+            "--for", dest="duration", metavar="DURATION", help="how long, such as 30 min or 2 h (for good)"
+        )
+    return _command(commands, "commands", _commands, "what operators have set that is in force")
 
 
 def _add_pure_commands(commands: Commands) -> None:
@@ -144,6 +172,48 @@ def _check_config(options: argparse.Namespace, settings: Settings) -> int:
     configure_logging(settings.log.format, "error")
     looking = service.Service(settings, NothingRemembered(None), act=False)
     return check_config(looking, settings, options.application, options.job, as_json=options.json)
+
+
+def _operator(settings: Settings) -> Operator:
+    # Under sudo the one who asked for it is worth more than root.
+    user = os.environ.get("SUDO_USER") or _user_name(os.getuid())
+    return Operator(cluster=settings.cluster, profile=settings.profile, user=user, now=service.system_clock())
+
+
+def _user_name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid {number}"
+
+
+def _to_command(settings: Settings) -> AbstractContextManager[Store]:
+    return closing(open_to_command(settings.store.url, settings.store.max_size))
+
+
+def _set(options: argparse.Namespace, settings: Settings) -> int:
+    with _to_command(settings) as store:
+        return set_option(store, _operator(settings), options.job, options.key, options.value, options.duration)
+
+
+def _pause(options: argparse.Namespace, settings: Settings) -> int:
+    with _to_command(settings) as store:
+        return set_option(store, _operator(settings), options.job, SCALING, "false", options.duration)
+
+
+def _unset(options: argparse.Namespace, settings: Settings) -> int:
+    with _to_command(settings) as store:
+        return unset_option(store, _operator(settings), options.job, options.key)
+
+
+def _resume(options: argparse.Namespace, settings: Settings) -> int:
+    with _to_command(settings) as store:
+        return unset_option(store, _operator(settings), options.job, SCALING)
+
+
+def _commands(options: argparse.Namespace, settings: Settings) -> int:
+    with closing(open_existing(settings.store.url)) as store:
+        return show_commands(store, _operator(settings), as_json=options.json)
 
 
 def _decide(options: argparse.Namespace) -> int:

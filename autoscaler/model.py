@@ -44,6 +44,27 @@ class JobKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What an operator set for running jobs, over whatever they ask for themselves.
+
+    ``target`` is a job as ``application/job``, or ``application/*`` for all jobs of applications whose name fits
+    a shell pattern. ``option`` is the full key. ``by`` is a user of the operating system; without ``until`` it
+    holds until it is taken back.
+    """
+
+    cluster: str
+    target: str
+    option: str
+    value: str
+    by: str
+    at: Millis
+    until: Millis | None = None
+
+    def is_in_force(self, now: Millis) -> bool:
+        return self.until is None or now < self.until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
     """One edge into a vertex; ``ship_strategy`` is Flink's word in upper case (HASH, REBALANCE, FORWARD ...)."""
 

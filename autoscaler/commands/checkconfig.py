@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from autoscaler.cluster import Application, ClusterError
 from autoscaler.commands.output import print_json, print_table
 from autoscaler.flinkconf import STANDARD
 from autoscaler.loop import VALIDATORS
+from autoscaler.model import JobKey, Millis
 from autoscaler.options import (
     Layer,
     Problem,
@@ -21,14 +23,17 @@ from autoscaler.options import (
     parse_flink_conf,
     resolve,
 )
+from autoscaler.options.commands import command_layers, in_force
 from autoscaler.options.rules import KnownJob, unmatched
 from autoscaler.options.standalone import migrate
 from autoscaler.service import Service
 from autoscaler.settings import Settings
+from autoscaler.store import StoreError, open_existing
 
+ALL = "*"  # stands for the name of a job where an application as a whole is meant
 SHIPPED = (
     "Flink ships the cluster's flink-conf with each submission: an edit on the cluster does not reach running jobs. "
-    "A rule in the settings file does."
+    "A rule in the settings file does, and so does a command (`autoscaler set`)."
 )
 
 
@@ -40,7 +45,7 @@ def check_config(
     layers = [*service.flink_conf.layers(settings.profile)]
     if application is not None:
         try:
-            layers += application_layers(service, application, job)
+            layers += application_layers(service, settings, application, job)
         except (LookupError, ClusterError) as error:
             print(f"autoscaler: {error}", file=sys.stderr)
             return 1
@@ -69,18 +74,38 @@ def unmatched_rules(service: Service) -> tuple[Problem, ...]:
     return unmatched(service.rules.rules, jobs)
 
 
-def application_layers(service: Service, wanted: str, job: str | None) -> list[Layer]:
+def application_layers(service: Service, settings: Settings, wanted: str, job: str | None) -> list[Layer]:
     """The layers of a running application and, if named, of one of its jobs. Raises LookupError."""
     application = _find(service.environment.yarn.applications(), wanted)
     flink = service.environment.connect(application)
     layers = [layer_of(f"application {application.id}", flink.configuration())]
-    if job is None:
-        return [*layers, *service.rule_layers(application.name, "*")]
-    ids = [seen.id for seen in flink.jobs() if job in (seen.id, seen.name)]
-    if len(ids) != 1:
-        raise LookupError(f"{len(ids)} jobs called {job!r} in {application.id}; name one by its id")
-    layers.append(layer_of(f"global parameters of job {job}", flink.job_parameters(ids[0])))
-    return [*layers, *service.rule_layers(application.name, job)]
+    name, number = ALL, None
+    if job is not None:
+        found = [seen for seen in flink.jobs() if job in (seen.id, seen.name)]
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} jobs called {job!r} in {application.id}; name one by its id")
+        name, number = found[0].name, found[0].id
+        layers.append(layer_of(f"global parameters of job {name}", flink.job_parameters(number)))
+    layers += service.rule_layers(application.name, name)
+    identity = resolve(layers, settings.profile).chosen("yarn.id")
+    called = identity.value if identity is not None else application.name
+    key = JobKey(cluster=settings.cluster, application=called, job=name)
+    return [*layers, *_operator_layers(settings, application.id, number, key, service.clock())]
+
+
+def _operator_layers(
+    settings: Settings, application_id: str, job_id: str | None, key: JobKey, now: Millis
+) -> tuple[Layer, ...]:
+    """What operators have set, if there is a store; a job that shares its name has the one the daemon gave it."""
+    try:
+        store = open_existing(settings.store.url)
+    except StoreError as error:
+        print(f"autoscaler: commands of operators were not looked for: {error}", file=sys.stderr)
+        return ()
+    with closing(store):
+        same = (s.key for s in store.statuses() if s.application_id == application_id and s.job_id == job_id)
+        known = next(same, key) if job_id is not None else key
+        return command_layers(in_force(store.commands(key.cluster, now), known, now))
 
 
 def _find(running: Sequence[Application], wanted: str) -> Application:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from autoscaler.commands.output import print_json
 from autoscaler.commands.show import print_statuses
 from autoscaler.loop import Memory
-from autoscaler.model import History, JobKey, JobStatus, Millis, Request, Sample, Topology, Window
+from autoscaler.model import Command, History, JobKey, JobStatus, Millis, Request, Sample, Topology, Window
 from autoscaler.service import Service, opened_store
 from autoscaler.settings import Settings
 from autoscaler.store import RecoveringStore, Store, StoreError, StoreUnavailable, open_existing
@@ -47,6 +47,10 @@ class NothingRemembered:
     def statuses(self) -> tuple[JobStatus, ...]:
         return ()
 
+    def commands(self, cluster: str, now: Millis) -> tuple[Command, ...]:
+        return self._store.commands(cluster, now) if self._store else ()
+
+    def set_command(self, command: Command) -> None: ...
     def mark_absent(self, key: JobKey, at: Millis) -> None: ...
     def present(self, key: JobKey) -> None: ...
     def absent(self) -> Mapping[JobKey, Millis]:

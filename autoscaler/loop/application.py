@@ -15,8 +15,9 @@ from autoscaler.loop.ports import Environment, Flink, Lane
 from autoscaler.loop.standing import Standing
 from autoscaler.loop.subject import Subject
 from autoscaler.loop.view import undecided_status
-from autoscaler.model import JobKey, JobStatus, Millis, Reason
-from autoscaler.options import Layer, layer_of
+from autoscaler.model import Command, JobKey, JobStatus, Millis, Reason
+from autoscaler.options import Layer, Resolved, layer_of, resolve
+from autoscaler.options.commands import command_layers
 from autoscaler.options.rules import Rule, policy_for
 
 LOOK_EVERY: Millis = 60_000  # at applications of whose jobs none is ours; the passes of ours see the others too
@@ -28,8 +29,9 @@ LONGEST_BACK_OFF: Millis = 300_000
 class Orders:
     """What the daemon was told, as far as loops need it; replaced as a whole when settings are read again.
 
-    ``below`` and ``above`` give the configuration layers below and above those of an application and its job,
-    ``rules`` what is wanted of single vertices; ``interval`` replaces what they say of the time between two passes.
+    ``below`` and ``above`` give the configuration layers below and above those of an application and its job; only
+    the operators' commands are above them all. ``rules`` is what is wanted of single vertices; ``interval`` replaces
+    what they say of the time between two passes.
     """
 
     cluster: str
@@ -49,6 +51,7 @@ class FleetView:
     orders: Callable[[], Orders]
     reachable: Callable[[], bool]
     failed: Callable[[ClusterError], None]
+    commands: Callable[[JobKey], tuple[Command, ...]]
     claim: Callable[[JobKey, Holder], Claimed]
     release: Callable[[Holder], None]
 
@@ -71,6 +74,7 @@ class ApplicationLoop:
         self._config: Mapping[str, str] = {}
         self._leaving: list[JobLoop] = []
         self._former: dict[str, JobStatus | None] = {}
+        self._under: dict[str, tuple[JobKey, tuple[Command, ...]]] = {}  # the commands each job was taken up under
         self._retired = False
         self._failures = 0
         self._attempts = 1  # seen so far, and the last of them that was inspected
@@ -110,6 +114,26 @@ class ApplicationLoop:
         for job in self._leaving:
             job.retire()
         self.others.clear()
+        self._want_visit(now)
+
+    def review(self, now: Millis) -> None:
+        """Take up anew each job for which other commands are in force than it was taken up under."""
+        with self._lock:
+            current = {job_id: self._fleet.commands(key) for job_id, (key, _) in self._under.items()}
+            changed = {job_id: key for job_id, (key, under) in self._under.items() if current[job_id] != under}
+            if not changed:
+                return
+            leaving = [self.jobs.pop(job_id) for job_id in changed if job_id in self.jobs]
+            self._leaving += leaving
+            self._former |= {job.subject.job_id: job.status for job in leaving}
+            self._former |= self.others.without(changed)
+            self._under = {job_id: under for job_id, under in self._under.items() if job_id not in changed}
+            self._list_due = True
+        for job in leaving:
+            job.retire()
+        for job_id, key in changed.items():
+            said = [f"{command.option}: {command.value}" for command in current[job_id]]
+            self._env.journal.note("operator commands changed", job=str(key), job_id=job_id, in_force=said)
         self._want_visit(now)
 
     def retire(self, why: str) -> None:
@@ -254,6 +278,7 @@ class ApplicationLoop:
             self._list_due = False
             self._leaving = [job for job in self._leaving if job.busy]
             self._former = {job.id: self._former[job.id] for job in seen if job.id in self._former}
+            self._under = {job.id: self._under[job.id] for job in seen if job.id in self._under}
         running = {job.id: job for job in seen if job.state not in ENDED}
         self._release(self.others.keep(running, now))
         trouble: ClusterError | None = None
@@ -294,8 +319,12 @@ class ApplicationLoop:
     def _take_up_one(self, overview: JobOverview, now: Millis) -> None:
         assert self._flink is not None
         orders = self._fleet.orders()
-        agreed = self._agreement(orders, overview)
-        subject = self._subject(orders, overview, agreed)
+        layers = self._layers(orders, overview)
+        subject = self._subject(orders, overview, resolve(layers, orders.profile))
+        commands = self._fleet.commands(subject.key)
+        agreed = self._agreement(orders, overview, [*layers, *command_layers(commands)])
+        with self._lock:
+            self._under[overview.id] = (subject.key, commands)
         for warning in agreed.warnings:
             self._env.journal.once(f"{warning} {subject.key}", "configuration", job=str(subject.key), detail=warning)
         if agreed.hold is not None:
@@ -316,14 +345,17 @@ class ApplicationLoop:
         self.others.taken_up(overview.id)
         loop.start(now, spread=orders.spread)
 
-    def _agreement(self, orders: Orders, overview: JobOverview) -> Contract:
+    def _layers(self, orders: Orders, overview: JobOverview) -> list[Layer]:
+        """What is said of a job, but for the commands, which are found by the name that follows from it."""
         assert self._flink is not None
-        layers = [
+        return [
             *orders.below(),
             layer_of(f"application {self.application.id}", self._config),
             layer_of(f"global parameters of job {overview.name}", self._flink.job_parameters(overview.id)),
             *orders.above(self.application, overview.name),
         ]
+
+    def _agreement(self, orders: Orders, overview: JobOverview, layers: Sequence[Layer]) -> Contract:
         agreed = contract(layers, self._version, orders.profile)
         policy = agreed.policy
         if orders.interval is not None:
@@ -331,9 +363,9 @@ class ApplicationLoop:
         policy_of = policy_for(policy, orders.rules, self.application.name, overview.name)
         return replace(agreed, policy=policy, policy_of=policy_of)
 
-    def _subject(self, orders: Orders, overview: JobOverview, agreed: Contract) -> Subject:
+    def _subject(self, orders: Orders, overview: JobOverview, resolved: Resolved) -> Subject:
         assert self._flink is not None
-        chosen = agreed.resolved.chosen("yarn.id")
+        chosen = resolved.chosen("yarn.id")
         name = chosen.value if chosen else self.application.name
         wanted = JobKey(cluster=orders.cluster, application=name, job=overview.name)
         claimed = self._fleet.claim(wanted, Holder(self.application.id, overview.id))

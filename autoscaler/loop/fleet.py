@@ -10,6 +10,7 @@ from autoscaler.cluster import Application, ClusterError, Transient
 from autoscaler.loop import action
 from autoscaler.loop.application import ApplicationLoop, FleetView, Orders
 from autoscaler.loop.claims import Claimed, Claims, Holder
+from autoscaler.loop.commanded import Commanded
 from autoscaler.loop.job import JobLoop
 from autoscaler.loop.ports import Environment, Lane
 from autoscaler.loop.storing import tolerated
@@ -32,6 +33,7 @@ class Fleet:
         self._env = env
         self._applications: dict[str, ApplicationLoop] = {}
         self._claims = Claims()
+        self._commanded = Commanded(env)
         self._down_since: Millis | None = None
         self._failures = 0
         self._wanted_at: Millis = 0
@@ -40,6 +42,7 @@ class Fleet:
             orders=lambda: self.orders,
             reachable=lambda: self._down_since is None,
             failed=self._application_failed,
+            commands=self._commanded.of,
             claim=self._claim,
             release=lambda holder: self._claims.release(holder.application_id, holder.job_id),
         )
@@ -80,6 +83,7 @@ class Fleet:
         self.asked_at = now
         wait = self.discovery_interval
         try:
+            self._commanded.refresh(self.orders.cluster, now)
             running = self._env.yarn.applications()
             self._failures, self._down_since = 0, None
             self._env.journal.over("resourcemanager", "the ResourceManager answers again")
@@ -109,6 +113,7 @@ class Fleet:
         for application in sorted(running, key=lambda a: a.id):
             if application.id in known:
                 known[application.id].renew(application, now)
+                known[application.id].review(now)
                 continue
             loop = ApplicationLoop(self._env, self._view, application)
             with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import replace
 
 from autoscaler.loop.ports import Environment
@@ -48,6 +48,11 @@ class Others:
         with tolerated(self._env):
             self._env.memory.save_status(status)
             self._env.memory.present(status.key)
+
+    def without(self, job_ids: Iterable[str]) -> dict[str, JobStatus | None]:
+        """Take jobs off the list that are to be taken up anew, and return how they were shown."""
+        with self._lock:
+            return {job_id: self._listed.pop(job_id) for job_id in job_ids if job_id in self._listed}
 
     def trouble(self, job_id: str) -> None:
         """A job could not be taken up; that is tried again."""

@@ -26,6 +26,7 @@ from autoscaler.model import (
     Restart,
     Sample,
     Scaling,
+    Topology,
     VertexId,
     Window,
     frozen,
@@ -106,7 +107,7 @@ class Pilot:
         oldest = decision.window_start if decision.window_start is not None else window.samples[0].at
         self._samples = tuple(sample for sample in window.samples if sample.at >= oldest)
         self._history = History(scalings=decision.scalings, restarts=decision.restarts, delayed=decision.delayed)
-        detail = sentences.explain(decision, observed.topology)
+        detail = self._explained(decision, observed.topology)
         trouble: ClusterError | None = None
         if decision.rescale:
             try:
@@ -120,6 +121,14 @@ class Pilot:
         self._record(subject, window, decision, detail, now)
         if trouble is not None:
             raise trouble
+
+    def _explained(self, decision: Decision, topology: Topology) -> str:
+        """Why, in a sentence; of a job that is paused also by whom, as somebody may have forgotten to resume it."""
+        detail = sentences.explain(decision, topology)
+        switch = self._contract.resolved.chosen("scaling.enabled")
+        if decision.reason is not Reason.SCALING_DISABLED or switch is None:
+            return detail
+        return f"{detail} ({switch.spelling} is {switch.value} in {switch.source})"
 
     # -------------------------------------------------------------- applying
 

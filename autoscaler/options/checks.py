@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from autoscaler.model import Policy
 from autoscaler.options.grammar import format_duration, has_unit, parse_duration, parse_list
 from autoscaler.options.keys import ALIGNMENT, DURATION, ID_LIST, PREFIX, PROFILES, Key
-from autoscaler.options.layers import Resolved, Setting
+from autoscaler.options.layers import Entry, Layer, Resolved, Setting, resolve
 from autoscaler.options.names import find, is_ours, nearest, read
 from autoscaler.options.policy import policy
 from autoscaler.options.problems import OptionError, Problem, Severity, is_unexpanded, unexpanded
@@ -44,6 +44,20 @@ def check(resolved: Resolved, validators: Mapping[str, Validator] | None = None)
         found += _about_relations(resolved)
     order = list(Severity)
     return tuple(sorted(found, key=lambda problem: order.index(problem.severity)))
+
+
+def check_value(
+    name: str, value: str, source: str, profile: str, validators: Mapping[str, Validator] | None = None
+) -> tuple[Problem, ...]:
+    """Return what is wrong with the value of an option, whatever it will stand beside."""
+    written = Layer(name=source, entries={name: Entry(value=value, source=source)})
+    resolved = resolve([written], profile)
+    return tuple(
+        problem
+        for setting in resolved.settings.values()
+        if setting.key is not None
+        for problem in _about_option(setting, setting.key, resolved, validators or {})
+    )
 
 
 def _about_option(

@@ -11,7 +11,7 @@ the caller goes on.
 
 from autoscaler.store.engine import shown_url
 from autoscaler.store.errors import StoreError, StoreUnavailable
-from autoscaler.store.opening import Opened, open_existing, open_store
+from autoscaler.store.opening import Opened, open_existing, open_store, open_to_command
 from autoscaler.store.recovering import RecoveringStore
 from autoscaler.store.retention import KEEP_DECISIONS, KEEP_SAMPLES, Retained
 from autoscaler.store.store import Recorded, Store
@@ -30,5 +30,6 @@ __all__ = [
     "Writer",
     "open_existing",
     "open_store",
+    "open_to_command",
     "shown_url",
 ]

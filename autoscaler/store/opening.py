@@ -1,11 +1,14 @@
-"""The two ways to a store: the daemon's, which heals what it can, and a reader's, which changes nothing."""
+"""The ways to a store: the daemon's, which heals what it can, and those of commands, which leave it as it is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import Engine
+
 from autoscaler.model import Millis
 from autoscaler.store.engine import (
+    Place,
     check_usable,
     ensure_schema,
     is_sound,
@@ -54,15 +57,35 @@ def open_store(url: str, max_size_bytes: int, now: Millis) -> Opened:
 
 def open_existing(url: str) -> Store:
     """Open a store that is there already, to read only, whether or not a daemon writes to it meanwhile."""
+    place = _existing(url)
+    return _opened(read_only_engine(place), place, 0)
+
+
+def open_to_command(url: str, max_size_bytes: int) -> Store:
+    """Open a store that is there already to write an operator's commands, whether or not a daemon uses it meanwhile.
+
+    It is not created, so that it never belongs to somebody else than the daemon, and not checked for damage, which
+    is set aside by the daemon alone.
+    """
+    place = _existing(url)
+    if place.path is not None:
+        check_usable(place.path)
+    return _opened(writable_engine(place, max_size_bytes), place, max_size_bytes)
+
+
+def _existing(url: str) -> Place:
     place = place_of(url)
     if place.in_memory:
-        raise StoreError("store.url is in memory; only the daemon itself can read such a history")
+        raise StoreError("store.url is in memory, where only the daemon itself can reach it")
     if place.path is not None and not place.path.exists():
         raise StoreError(no_store_yet(place))
-    engine = read_only_engine(place)
+    return place
+
+
+def _opened(engine: Engine, place: Place, max_size_bytes: int) -> Store:
     try:
         require_schema(engine, place)
     except BaseException:
         engine.dispose()
         raise
-    return Store(engine, place, max_size_bytes=0)
+    return Store(engine, place, max_size_bytes)

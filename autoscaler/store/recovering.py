@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from autoscaler.model import (
+    Command,
     Decision,
     History,
     JobKey,
@@ -100,6 +101,12 @@ class RecoveringStore:
 
     def statuses(self) -> tuple[JobStatus, ...]:
         return self._on(lambda store: store.statuses())
+
+    def commands(self, cluster: str, now: Millis) -> tuple[Command, ...]:
+        return self._on(lambda store: store.commands(cluster, now))
+
+    def set_command(self, command: Command) -> None:
+        self._on(lambda store: store.set_command(command))
 
     def mark_absent(self, key: JobKey, at: Millis) -> None:
         self._on(lambda store: store.mark_absent(key, at))

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, func, select, text
 
 from autoscaler.model import Millis, RequestState
-from autoscaler.store.schema import decisions, plans, requests, samples
+from autoscaler.store.schema import commands, decisions, plans, requests, samples
 
 _DAY = 86_400_000
 KEEP_SAMPLES: Millis = 7 * _DAY
@@ -26,6 +26,7 @@ class Retained:
     samples: int = 0
     decisions: int = 0
     requests: int = 0
+    commands: int = 0
     for_space: int = 0
 
     def __add__(self, other: Retained) -> Retained:
@@ -33,6 +34,7 @@ class Retained:
             samples=self.samples + other.samples,
             decisions=self.decisions + other.decisions,
             requests=self.requests + other.requests,
+            commands=self.commands + other.commands,
             for_space=self.for_space + other.for_space,
         )
 
@@ -59,6 +61,11 @@ def delete_old(connection: Connection, job_id: int, now: Millis) -> Retained:
     )
     _delete_unused_plans(connection, job_id)
     return gone
+
+
+def delete_expired(connection: Connection, now: Millis) -> Retained:
+    """Delete the operators' commands that hold no longer."""
+    return Retained(commands=connection.execute(delete(commands).where(commands.c.until <= now)).rowcount)
 
 
 def _delete_unused_plans(connection: Connection, job_id: int) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-from autoscaler.model import JobKey
+from autoscaler.model import Command, JobKey
 from autoscaler.store.codec import to_json
 
 SCHEMA_VERSION = 1
@@ -106,6 +106,16 @@ statuses = Table(
     Column("status", _Packed, nullable=False),
 )
 
+# Of no job's own: a command outlives the history of its job, and may be about jobs to come.
+commands = Table(
+    "operator_commands",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("identity", String(64), nullable=False, unique=True),
+    Column("until", _Time),
+    Column("command", _Packed, nullable=False),
+)
+
 OF_ONE_JOB = (samples, plans, decisions, requests, statuses)
 
 
@@ -116,4 +126,13 @@ def name_of(key: JobKey) -> str:
 
 def identity_of(key: JobKey) -> str:
     """Return the digest a job is found by."""
-    return hashlib.sha256(name_of(key).encode()).hexdigest()
+    return _digest(name_of(key))
+
+
+def identity_of_command(command: Command) -> str:
+    """Return the digest a command is found by: what it sets, and of whom."""
+    return _digest(to_json([command.cluster, command.target, command.option]))
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, Row, Table, bindparam, select
 from sqlalchemy.sql import Select
 
 from autoscaler.model import (
+    Command,
     Decision,
     History,
     JobKey,
@@ -28,8 +29,16 @@ from autoscaler.model import (
 from autoscaler.store.codec import from_json, load, unpack, unpack_sample, vertex_ids
 from autoscaler.store.engine import DURABLE_WRITES, WRITES, Place
 from autoscaler.store.errors import StoreUnavailable, translated
-from autoscaler.store.retention import Retained, Size, delete_first, delete_old, give_back_pages, size_of
-from autoscaler.store.schema import decisions, identity_of, jobs, plans, requests, samples, statuses
+from autoscaler.store.retention import (
+    Retained,
+    Size,
+    delete_expired,
+    delete_first,
+    delete_old,
+    give_back_pages,
+    size_of,
+)
+from autoscaler.store.schema import commands, decisions, identity_of, jobs, plans, requests, samples, statuses
 from autoscaler.store.writer import Known, Writer
 
 _FULL_ENOUGH = 0.9
@@ -128,6 +137,16 @@ class Store:
         with self.writing(durable=True) as writer:
             writer.update_request(request)
 
+    def set_command(self, command: Command) -> None:
+        """As ``Writer.set_command``, by itself; it is on the disk when this returns."""
+        with self.writing(durable=True) as writer:
+            writer.set_command(command)
+
+    def unset_command(self, command: Command) -> None:
+        """As ``Writer.unset_command``, by itself; it is on the disk when this returns."""
+        with self.writing(durable=True) as writer:
+            writer.unset_command(command)
+
     def mark_absent(self, key: JobKey, at: Millis) -> None:
         """As ``Writer.mark_absent``, by itself."""
         with self.writing() as writer:
@@ -207,6 +226,13 @@ class Store:
         with self._reading() as connection:
             return tuple(sorted(_key(name) for name in connection.scalars(select(jobs.c.name))))
 
+    def commands(self, cluster: str, now: Millis) -> tuple[Command, ...]:
+        """Return the operators' commands for jobs of a cluster that are in force, in the order they were given."""
+        wanted = select(commands).order_by(commands.c.id)
+        with self._reading() as connection:
+            found = [load(Command, unpack(row.command)) for row in connection.execute(wanted)]
+        return tuple(command for command in found if command.cluster == cluster and command.is_in_force(now))
+
     def absent(self) -> Mapping[JobKey, Millis]:
         """Return the jobs that are noted as gone, with the time since when."""
         wanted = select(jobs.c.name, jobs.c.absent_since).where(jobs.c.absent_since.is_not(None))
@@ -238,6 +264,8 @@ class Store:
         for job_id in numbers:
             with self._transaction() as connection:
                 gone += delete_old(connection, job_id, now)
+        with self._transaction() as connection:
+            gone += delete_expired(connection, now)
         return gone + self._make_space() if self._place.is_sqlite else gone
 
     def _make_space(self) -> Retained:

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from autoscaler.model import Decision, History, JobKey, JobStatus, Millis, Request, Sample, Topology, VertexId
+from autoscaler.model import Command, Decision, History, JobKey, JobStatus, Millis, Request, Sample, Topology, VertexId
 from autoscaler.store.codec import dump, load, pack, pack_sample, unpack, vertex_ids
 from autoscaler.store.errors import StoreUnavailable
 from autoscaler.store.schema import (
     OF_ONE_JOB,
+    commands,
     decisions,
     identity_of,
+    identity_of_command,
     jobs,
     name_of,
     plans,
@@ -105,6 +107,16 @@ class Writer:
         changed = self._connection.execute(update(requests).where(requests.c.id == request.id).values(values))
         if changed.rowcount == 0:
             raise StoreUnavailable(f"request {request.id} of {request.key} is not in the store")
+
+    def set_command(self, command: Command) -> None:
+        """Keep an operator's command, in place of a former one that set the same."""
+        self.unset_command(command)
+        row = {"identity": identity_of_command(command), "until": command.until, "command": pack(dump(command))}
+        self._connection.execute(insert(commands), row)
+
+    def unset_command(self, command: Command) -> None:
+        """Delete what a command set, whoever gave it."""
+        self._connection.execute(delete(commands).where(commands.c.identity == identity_of_command(command)))
 
     def mark_absent(self, key: JobKey, at: Millis) -> None:
         """Note that a job is gone since ``at``, unless a time is noted already or nothing is stored of it."""

@@ -1,0 +1,151 @@
+"""``set``, ``unset``, ``pause``, ``resume`` and ``commands``: what an operator wants of running jobs, for a while.
+
+They only write rows into the store, and so work whether or not a daemon runs. Who may write the store's file may
+give commands.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoscaler.commands.output import clock_time, print_json, print_table
+from autoscaler.loop import VALIDATORS
+from autoscaler.model import Command, JobKey, Millis
+from autoscaler.options import GrammarError, Severity, check_value, parse_duration
+from autoscaler.options.commands import CommandError, commandable, in_force, is_pattern
+from autoscaler.store import Store
+
+SCALING = "scaling.enabled"
+SHORTEST: Millis = 1_000
+_TYPED = "the command line"
+_COLUMNS = ("job", "option", "value", "by", "since", "until")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Who commands, of which cluster, and when."""
+
+    cluster: str
+    profile: str
+    user: str
+    now: Millis
+
+
+def set_option(store: Store, operator: Operator, job: str, name: str, value: str, duration: str | None) -> int:
+    """Set an option of running jobs, in place of what a command set before. 2 if it cannot be set."""
+    try:
+        option = commandable(name, operator.profile).full_name
+        checked(option, value, operator.profile)
+        until = None if duration is None else operator.now + lasting(duration)
+        target = target_of(job, known_jobs(store, operator))
+    except CommandError as error:
+        return _refused(error)
+    command = Command(
+        cluster=operator.cluster,
+        target=target,
+        option=option,
+        value=value,
+        by=operator.user,
+        at=operator.now,
+        until=until,
+    )
+    store.set_command(command)
+    print(
+        f"{target}: {option} is {value}{_ending(command)}; a running daemon takes it up within its discovery interval"
+    )
+    return 0
+
+
+def unset_option(store: Store, operator: Operator, job: str, name: str | None) -> int:
+    """Take back what a command set of an option, or all that commands set. 1 if nothing is set, 2 if it cannot be."""
+    given = store.commands(operator.cluster, operator.now)
+    known = known_jobs(store, operator)
+    try:
+        option = None if name is None else commandable(name, operator.profile).full_name
+        # A job may be forgotten while a command for it still stands.
+        target = job if any(command.target == job for command in given) else target_of(job, known)
+    except CommandError as error:
+        return _refused(error)
+
+    def meant(command: Command) -> bool:
+        return option in (None, command.option)
+
+    gone = [command for command in given if command.target == target and meant(command)]
+    for command in gone:
+        store.unset_command(command)
+        print(f"{target}: {command.option} is no longer {command.value}")
+    keys = [key for key in known if str(key) == target]
+    others = [command for key in keys for command in in_force(given, key, operator.now) if command.target != target]
+    for command in filter(meant, others):
+        print(f"autoscaler: {command.target} still sets {command.option} to {command.value}", file=sys.stderr)
+    if not gone:
+        print(f"autoscaler: no command sets {option or 'anything'} of {target}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def show_commands(store: Store, operator: Operator, *, as_json: bool) -> int:
+    """Print the commands in force."""
+    found = sorted(store.commands(operator.cluster, operator.now), key=lambda command: (command.target, command.option))
+    if as_json:
+        print_json(found)
+    elif found:
+        print_table(_COLUMNS, [_row(command) for command in found])
+    else:
+        print("no command is in force", file=sys.stderr)
+    return 0
+
+
+def known_jobs(store: Store, operator: Operator) -> list[JobKey]:
+    everywhere = store.keys()
+    return [key for key in everywhere if key.cluster == operator.cluster]
+
+
+def target_of(job: str, known: Sequence[JobKey]) -> str:
+    """Return the one known job that goes by a name, in full; a pattern as it is. Raises CommandError."""
+    if is_pattern(job):
+        return job
+    found = [key for key in known if job in (str(key), key.job, key.application)]
+    if len(found) != 1:
+        names = ", ".join(sorted(map(str, found or known))) or "none"
+        said = "several jobs are called" if found else "no job is called"
+        raise CommandError(f"{said} {job!r}; name one of: {names}, or all jobs of an application as APPLICATION/*")
+    return str(found[0])
+
+
+def checked(option: str, value: str, profile: str) -> None:
+    """Print what is doubtful about a value. Raises CommandError if it cannot be used."""
+    problems = check_value(option, value, _TYPED, profile, VALIDATORS)
+    wrong = [problem.message for problem in problems if problem.severity is Severity.ERROR]
+    if wrong:
+        raise CommandError("; ".join(wrong))
+    for problem in problems:
+        if problem.severity is Severity.WARNING:
+            print(f"autoscaler: warning: {problem.message}", file=sys.stderr)
+
+
+def lasting(duration: str) -> Millis:
+    """Return how long a command is to hold. Raises CommandError."""
+    try:
+        wanted = parse_duration(duration)
+    except GrammarError as error:
+        raise CommandError(f"--for is {duration!r}, which cannot be read: {error.advice}") from None
+    if wanted < SHORTEST:
+        raise CommandError(f"--for is {duration!r}, which is {wanted} ms: write a unit, such as 30 min or 2 h")
+    return wanted
+
+
+def _ending(command: Command) -> str:
+    return " until it is unset" if command.until is None else f" until {clock_time(command.until)} UTC"
+
+
+def _row(command: Command) -> tuple[str, ...]:
+    until = "-" if command.until is None else clock_time(command.until)
+    return command.target, command.option, command.value, command.by, clock_time(command.at), until
+
+
+def _refused(error: CommandError) -> int:
+    print(f"autoscaler: {error}", file=sys.stderr)
+    return 2
