@@ -366,8 +366,8 @@ def test_the_oldest_samples_make_room(path: Path) -> None:
     store = open_store(url_of(path), limit, T0).store
     before = 0
     while (store.size_bytes() or 0) <= limit * 0.95:
-        append(store, 500, T0 + before * MINUTE)
-        before += 500
+        append(store, 250, T0 + before * MINUTE)
+        before += 250
     gone = store.retain(T0).for_space
     window = store.window(KEY, 0)
     assert window is not None
