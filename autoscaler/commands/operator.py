@@ -94,7 +94,7 @@ def show_commands(store: Store, operator: Operator, *, as_json: bool) -> int:
     elif found:
         print_table(_COLUMNS, [_row(command) for command in found])
     else:
-        print("no command is in force", file=sys.stderr)
+        print("autoscaler: no command is in force", file=sys.stderr)
     return 0
 
 

@@ -175,6 +175,27 @@ def test_check_config_of_a_running_application(settings: Path, capsys: pytest.Ca
     assert f"application {APPLICATION}" in capsys.readouterr().out
 
 
+def test_check_config_shows_the_commands_of_operators(
+    tmp_path: Path, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The topmost layer is shown with its author: that of a job, and of an application what is for all its jobs."""
+    filled(tmp_path)
+    assert main(["set", "--config", str(settings), "lab-load", "utilization.target", "0.6"]) == 0
+    assert main(["set", "--config", str(settings), "lab-app/*", "metrics.window", "7 min"]) == 0
+    looked = {"lab-load": ["--job", "lab-load"], "lab-app": []}
+    shown = {}
+    for name, arguments in looked.items():
+        capsys.readouterr()
+        assert main(["check-config", "--json", "--application", "lab-app", *arguments, "--config", str(settings)]) == 0
+        values = json.loads(capsys.readouterr().out)["values"]
+        shown[name] = {v["key"].removeprefix("job.autoscaler."): v for v in values if "operator" in v["source"]}
+    assert shown["lab-load"].keys() == {"utilization.target", "metrics.window"}
+    assert shown["lab-app"].keys() == {"metrics.window"}
+    window = shown["lab-app"]["metrics.window"]
+    assert window["value"] == "7 min"
+    assert window["shadows"][0] == f"10 s (application {APPLICATION})"
+
+
 def test_check_config_of_an_unknown_application(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A name that does not run is answered with those that do."""
     assert main(["check-config", "--application", "nobody", "--config", str(settings)]) == 1

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from autoscaler.model import (
     Bounds,
+    Command,
     Decision,
     Evaluation,
     History,
@@ -98,6 +99,11 @@ def a_status(key: JobKey = KEY, detail: str = "nothing to do") -> JobStatus:
         since=T0 - HOUR,
         vertices=(VertexStatus(id="sink", name="Sink", parallelism=2, wanted=3, limits=(Limit.QUOTA,)),),
     )
+
+
+def a_command(value: str = "false", target: str = str(KEY), at: Millis = T0, until: Millis | None = None) -> Command:
+    option = "job.autoscaler.scaling.enabled"
+    return Command(cluster="j-1", target=target, option=option, value=value, by="alice", at=at, until=until)
 
 
 def a_history(at: Millis = T0) -> History:

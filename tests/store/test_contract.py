@@ -16,6 +16,7 @@ from tests.store.builders import (
     MINUTE,
     OTHER,
     T0,
+    a_command,
     a_decision,
     a_history,
     a_request,
@@ -266,6 +267,50 @@ def test_forget_deletes_all_of_one_job(fresh: Fresh) -> None:
     assert [len(store.decisions(OTHER, 9)), len(store.requests(OTHER, 9)), len(store.statuses())] == [1, 1, 1]
     append(fresh(), T0 + 1)
     assert times(fresh()) == [T0 + 1]
+
+
+# ------------------------------------------------------------------ commands
+
+
+def test_a_command_takes_the_place_of_a_former_one(fresh: Fresh) -> None:
+    """There is one value per job and option, that of whoever set it last; others stay."""
+    other = a_command(target="orders/*")
+    for command in (a_command(), other, a_command("true", at=T0 + 1, until=T0 + 2)):
+        fresh().set_command(command)
+    assert set(fresh().commands("j-1", T0)) == {a_command("true", at=T0 + 1, until=T0 + 2), other}
+
+
+def test_a_command_is_taken_back_whoever_gave_it(fresh: Fresh) -> None:
+    """What is unset is gone, and to unset what is not set is nothing."""
+    fresh().set_command(a_command())
+    fresh().unset_command(replace(a_command("true"), by="bob"))
+    assert fresh().commands("j-1", T0) == ()
+    fresh().unset_command(a_command())
+
+
+def test_commands_are_of_one_cluster_and_in_force(fresh: Fresh) -> None:
+    """Those of another cluster, and those whose time has come, are not told; case tells clusters apart."""
+    for command in (a_command(), replace(a_command(), cluster="J-1"), a_command(target="a/b", until=T0 + 1)):
+        fresh().set_command(command)
+    assert len(fresh().commands("j-1", T0)) == 2
+    assert fresh().commands("j-1", T0 + 1) == (a_command(),)
+    assert fresh().commands("none", T0) == ()
+
+
+def test_a_command_outlives_its_jobs_history(fresh: Fresh) -> None:
+    """A job that is forgotten and comes back is still paused."""
+    fresh().save_status(a_status())
+    fresh().set_command(a_command())
+    fresh().forget(KEY)
+    assert fresh().commands("j-1", T0) == (a_command(),)
+
+
+def test_retention_deletes_commands_that_have_expired(fresh: Fresh) -> None:
+    """Not a millisecond early, and never one without an end."""
+    for command in (a_command(), a_command(target="a/b", until=T0), a_command(target="a/c", until=T0 + 1)):
+        fresh().set_command(command)
+    assert fresh().retain(T0).commands == 1
+    assert len(fresh().commands("j-1", 0)) == 2
 
 
 # ------------------------------------------------------------------ retention

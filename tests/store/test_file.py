@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.schema import CreateTable
 
-from autoscaler.store import Store, StoreError, StoreUnavailable, open_existing, open_store
+from autoscaler.store import Store, StoreError, StoreUnavailable, open_existing, open_store, open_to_command
 from autoscaler.store.schema import metadata
 from tests.store.builders import (
     KEY,
@@ -23,6 +23,7 @@ from tests.store.builders import (
     ROOMY,
     T0,
     RealisticJob,
+    a_command,
     a_history,
     a_request,
     a_sample,
@@ -33,7 +34,7 @@ from tests.store.builders import (
 REPOSITORY = Path(__file__).parents[2]
 PRELUDE = """
 import os, resource, signal, sys
-from autoscaler.store import StoreUnavailable, open_existing, open_store
+from autoscaler.store import StoreUnavailable, open_existing, open_store, open_to_command
 from tests.store.builders import *
 url = sys.argv[1]
 """
@@ -277,6 +278,47 @@ def test_a_reader_sees_what_is_committed_while_a_writer_writes(path: Path, opene
     assert in_another_process(read, path).stdout == "2\n"
     opened.close()
     assert in_another_process(read, path).stdout == "2\n"
+
+
+def test_commands_are_given_beside_a_daemon(path: Path, opened: Store) -> None:
+    """Another process writes a command while the store is in use; it waits for a transaction under way."""
+    write = "open_to_command(url, ROOMY).set_command(a_command())"
+    done = in_another_process(write, path)
+    assert done.returncode == 0, done.stderr
+    assert opened.commands("j-1", T0) == (a_command(),)
+    opened.unset_command(a_command())
+    with opened.writing() as writer:
+        writer.save_status(a_status())
+        process = subprocess.Popen(
+            [sys.executable, "-c", PRELUDE + write, url_of(path)],
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.5)
+    assert process.wait(10) == 0
+    assert opened.commands("j-1", T0) == (a_command(),)
+
+
+def test_commands_are_given_to_a_full_store(path: Path) -> None:
+    """Samples that fill the store keep no operator from pausing a job."""
+    store = open_store(url_of(path), 1 << 20, T0).store
+    with pytest.raises(StoreUnavailable):
+        append_for_ever(store)
+    store.close()
+    commanding = open_to_command(url_of(path), 1 << 20)
+    commanding.set_command(a_command())
+    assert commanding.commands("j-1", T0) == (a_command(),)
+    commanding.close()
+
+
+def test_a_store_is_not_created_to_be_commanded(path: Path) -> None:
+    """It would belong to the operator, and the daemon could not write it."""
+    with pytest.raises(StoreError, match="there is no history at"):
+        open_to_command(url_of(path), ROOMY)
+    assert not path.exists()
+    with pytest.raises(StoreError, match="in memory"):
+        open_to_command("sqlite://", ROOMY)
 
 
 def test_two_processes_may_write(path: Path, opened: Store) -> None:

@@ -1,0 +1,191 @@
+"""Commands to running jobs as an operator types them: what they store, print and refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from autoscaler.cli import main
+from autoscaler.model import Command, JobKey
+from autoscaler.store import open_existing, open_store
+from tests.store.builders import a_status
+
+KEY = JobKey(cluster="default", application="shop", job="orders")
+SCALING = "job.autoscaler.scaling.enabled"
+WINDOW = "job.autoscaler.metrics.window"
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a command beside a store that knows one job."""
+    url = f"sqlite:///{tmp_path / 'history.db'}"
+    store = open_store(url, 1 << 30, 0).store
+    store.save_status(a_status(KEY))
+    store.close()
+    settings = tmp_path / "autoscaler.yaml"
+    settings.write_text(json.dumps({"store": {"url": url}}))
+    return lambda *arguments: main([arguments[0], "--config", str(settings), *arguments[1:]])
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Callable[[], tuple[Command, ...]]:
+    """What is in force now, as the daemon would read it."""
+
+    def commands() -> tuple[Command, ...]:
+        store = open_existing(f"sqlite:///{tmp_path / 'history.db'}")
+        found = store.commands("default", 0)
+        store.close()
+        return found
+
+    return commands
+
+
+Stored = Callable[[], tuple[Command, ...]]
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize("job", ["orders", "shop", "shop/orders"])
+@pytest.mark.parametrize("name", ["metrics.window", WINDOW])
+def test_an_option_is_set(run: Run, stored: Stored, capsys: Captured, job: str, name: str) -> None:
+    """The job may be named as in `history`, the option with or without its prefix; its author is noted."""
+    assert run("set", job, name, "5 min") == 0
+    assert f"shop/orders: {WINDOW} is 5 min until it is unset" in capsys.readouterr().out
+    (command,) = stored()
+    assert (command.cluster, command.target, command.option, command.value) == (
+        "default",
+        "shop/orders",
+        WINDOW,
+        "5 min",
+    )
+    assert command.by == os.environ.get("SUDO_USER", pwd.getpwuid(os.getuid()).pw_name)
+    assert command.until is None
+
+
+def test_an_option_is_set_for_a_while(run: Run, stored: Stored, capsys: Captured) -> None:
+    """A duration is written as in flink-conf, and its end is printed."""
+    assert run("set", "orders", "metrics.window", "5 min", "--for", "2 h") == 0
+    (command,) = stored()
+    assert command.until == command.at + 7_200_000
+    assert " until 20" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("orders", "metrics.windov", "1 min"), f"did you mean {WINDOW}?"),
+        (("orders", "metrics.window", "long"), f"{WINDOW} is 'long' in the command line, which cannot be read: write"),
+        (("orders", "excluded.periods", "whenever"), "which cannot be used: "),
+        (("orders", "memory.tuning.enabled", "true"), "memory.tuning.enabled has no effect here: "),
+        (("orders", "yarn.id", "x"), "cannot be set by a command"),
+        (("orders", "metrics.window", "1 min", "--for", "soon"), "--for is 'soon', which cannot be read: write"),
+        (("orders", "metrics.window", "1 min", "--for", "30"), "--for is '30', which is 30 ms: write a unit"),
+        (("nobody", "metrics.window", "1 min"), "no job is called 'nobody'; name one of: shop/orders"),
+    ],
+)
+def test_what_is_refused(run: Run, stored: Stored, capsys: Captured, arguments: tuple[str, ...], words: str) -> None:
+    """A command that could not be meant is refused with status 2 and what to write, and stores nothing."""
+    assert run("set", *arguments) == 2
+    assert words in capsys.readouterr().err
+    assert stored() == ()
+
+
+def test_a_doubtful_value_is_set_with_a_warning(run: Run, stored: Stored, capsys: Captured) -> None:
+    """Who writes 30 probably means seconds."""
+    assert run("set", "orders", "metrics.window", "30") == 0
+    assert "a duration without a unit is in milliseconds" in capsys.readouterr().err
+    assert len(stored()) == 1
+
+
+def test_an_ambiguous_name_is_not_guessed_at(run: Run, tmp_path: Path, capsys: Captured) -> None:
+    """Of several jobs of one name, all are told; jobs of another cluster are none of them."""
+    store = open_store(f"sqlite:///{tmp_path / 'history.db'}", 1 << 30, 0).store
+    store.save_status(a_status(JobKey(cluster="default", application="mail", job="orders")))
+    store.save_status(a_status(JobKey(cluster="other", application="far", job="orders")))
+    store.close()
+    assert run("pause", "orders") == 2
+    assert "several jobs are called 'orders'; name one of: mail/orders, shop/orders," in capsys.readouterr().err
+    assert run("pause", "mail") == 0
+
+
+def test_a_pattern_is_taken_as_it_is(run: Run, stored: Stored) -> None:
+    """All jobs of applications by pattern need not be known yet."""
+    assert run("pause", "batch-*/*", "--for", "1 d") == 0
+    assert [command.target for command in stored()] == ["batch-*/*"]
+
+
+def test_pause_and_resume(run: Run, stored: Stored, capsys: Captured) -> None:
+    """They set and unset one option; to resume what is not paused is told with status 1."""
+    assert run("pause", "orders") == 0
+    assert [(command.option, command.value) for command in stored()] == [(SCALING, "false")]
+    assert run("resume", "orders") == 0
+    assert f"shop/orders: {SCALING} is no longer false" in capsys.readouterr().out
+    assert stored() == ()
+    assert run("resume", "orders") == 1
+    assert f"no command sets {SCALING} of shop/orders" in capsys.readouterr().err
+
+
+def test_unset_takes_back_one_or_all(run: Run, stored: Stored) -> None:
+    """With a key that one, without a key everything that commands set of the job, and of no other target."""
+    for name, value in (("metrics.window", "5 min"), ("utilization.target", "0.6"), ("scaling.enabled", "false")):
+        assert run("set", "orders", name, value) == 0
+    assert run("pause", "shop/*") == 0
+    assert run("unset", "orders", "metrics.window") == 0
+    assert len(stored()) == 3
+    assert run("unset", "orders") == 0
+    assert [command.target for command in stored()] == ["shop/*"]
+    assert run("unset", "orders", "metrics.windov") == 2
+    assert run("unset", "orders") == 1
+
+
+def test_what_a_pattern_still_sets_is_told(run: Run, capsys: Captured) -> None:
+    """Who resumes a job that is also paused by a pattern learns why it does not go on."""
+    assert run("pause", "shop/*") == 0
+    assert run("pause", "orders") == 0
+    assert run("resume", "orders") == 0
+    assert f"shop/* still sets {SCALING} to false" in capsys.readouterr().err
+
+
+def test_a_command_for_a_forgotten_job_can_be_taken_back(run: Run, stored: Stored, tmp_path: Path) -> None:
+    """A command outlives what is known of its job, and is then meant by its full name."""
+    assert run("pause", "orders") == 0
+    store = open_store(f"sqlite:///{tmp_path / 'history.db'}", 1 << 30, 0).store
+    store.forget(KEY)
+    store.close()
+    assert run("resume", "shop/orders") == 0
+    assert stored() == ()
+
+
+def test_commands_lists_what_is_in_force(run: Run, capsys: Captured) -> None:
+    """A table with author and times, or JSON with every field; without any the table is empty."""
+    assert run("commands") == 0
+    assert capsys.readouterr().err == "autoscaler: no command is in force\n"
+    assert run("pause", "orders", "--for", "30 min") == 0
+    assert run("set", "shop/*", "metrics.window", "5 min") == 0
+    capsys.readouterr()
+    assert run("commands") == 0
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split() == ["job", "option", "value", "by", "since", "until"]
+    assert first.startswith(f"shop/*       {WINDOW}")
+    assert first.endswith("-")
+    assert SCALING in second
+    assert run("commands", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [one["target"] for one in document] == ["shop/*", "shop/orders"]
+    assert document[1]["until"] == document[1]["at"] + 1_800_000
+
+
+@pytest.mark.parametrize("command", [["pause", "x/*"], ["unset", "x"], ["commands"]])
+def test_without_a_store_nothing_can_be_commanded(tmp_path: Path, capsys: Captured, command: list[str]) -> None:
+    """Before the daemon ever ran there is nobody to command, and no file is left behind."""
+    settings = tmp_path / "autoscaler.yaml"
+    settings.write_text(json.dumps({"store": {"url": f"sqlite:///{tmp_path / 'history.db'}"}}))
+    assert main([*command, "--config", str(settings)]) == 1
+    assert "there is no history at" in capsys.readouterr().err
+    assert not (tmp_path / "history.db").exists()
