@@ -123,14 +123,15 @@ class ApplicationLoop:
             changed = {job_id: key for job_id, (key, under) in self._under.items() if current[job_id] != under}
             if not changed:
                 return
-            leaving = [self.jobs.pop(job_id) for job_id in changed if job_id in self.jobs]
-            self._leaving += leaving
-            self._former |= {job.subject.job_id: job.status for job in leaving}
+            leaving = {job_id: self.jobs[job_id] for job_id in changed if job_id in self.jobs}
+            for job in leaving.values():
+                job.retire()
+            self._leaving += leaving.values()  # before they are gone: a visit under way must not take them up yet
+            self._former |= {job_id: job.status for job_id, job in leaving.items()}
+            self.jobs = {job_id: job for job_id, job in self.jobs.items() if job_id not in changed}
             self._former |= self.others.without(changed)
             self._under = {job_id: under for job_id, under in self._under.items() if job_id not in changed}
             self._list_due = True
-        for job in leaving:
-            job.retire()
         for job_id, key in changed.items():
             said = [f"{command.option}: {command.value}" for command in current[job_id]]
             self._env.journal.note("operator commands changed", job=str(key), job_id=job_id, in_force=said)
@@ -323,13 +324,13 @@ class ApplicationLoop:
         subject = self._subject(orders, overview, resolve(layers, orders.profile))
         commands = self._fleet.commands(subject.key)
         agreed = self._agreement(orders, overview, [*layers, *command_layers(commands)])
-        with self._lock:
-            self._under[overview.id] = (subject.key, commands)
         for warning in agreed.warnings:
             self._env.journal.once(f"{warning} {subject.key}", "configuration", job=str(subject.key), detail=warning)
         if agreed.hold is not None:
             self._former.pop(overview.id, None)
             self.others.add(undecided_status(subject, overview.state, agreed.hold, agreed.detail, now, None))
+            with self._lock:
+                self._under[overview.id] = (subject.key, commands)
             return
         surroundings = Surroundings(
             acting=lambda: self._fleet.orders().act,
@@ -340,6 +341,7 @@ class ApplicationLoop:
             vanished=self.vanished,
         )
         with self._lock:
+            self._under[overview.id] = (subject.key, commands)
             former = self._former.pop(overview.id, None)
             loop = self.jobs[overview.id] = JobLoop(self._env, surroundings, subject, agreed, former)
         self.others.taken_up(overview.id)

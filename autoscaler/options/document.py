@@ -17,7 +17,7 @@ Every key begins with `{PREFIX}`, which is left out below. A value can come from
 3. the configuration the application really runs with;
 4. the global parameters of the job;
 5. rules in `conf/autoscaler.yaml`;
-6. commands of an operator.
+6. commands of an operator: `autoscaler set`, `pause`.
 
 Flink ships the whole configuration with a submission: a later edit on the cluster does not reach a running
 job. A rule or an operator's command does.
