@@ -13,6 +13,8 @@ import pytest
 from autoscaler.cli import main
 from autoscaler.model import Command, JobKey
 from autoscaler.store import open_existing, open_store
+from tests.adapters.stub import Stub
+from tests.service.cluster import Daemon, StubCluster, settings_file
 from tests.store.builders import a_status
 
 KEY = JobKey(cluster="default", application="shop", job="orders")
@@ -189,3 +191,17 @@ def test_without_a_store_nothing_can_be_commanded(tmp_path: Path, capsys: Captur
     assert main([*command, "--config", str(settings)]) == 1
     assert "there is no history at" in capsys.readouterr().err
     assert not (tmp_path / "history.db").exists()
+
+
+def test_a_running_daemon_obeys(tmp_path: Path, stub: Stub, cluster: StubCluster, capsys: Captured) -> None:
+    """Another process's pause reaches a daemon at its next discovery, its end as well, and Flink is asked nothing."""
+    cluster.config[WINDOW] = "10 min"  # nothing is decided meanwhile
+    settings = settings_file(tmp_path, stub)
+    with Daemon(settings) as daemon:
+        daemon.wait_for("job", reason="WINDOW_NOT_FULL")
+        assert main(["pause", "lab-load", "--for", "2 s", "--config", str(settings)]) == 0
+        changed = daemon.wait_for("operator commands changed", in_force=[f"{SCALING}: false"])
+        assert changed["job"] == "lab-app/lab-load"
+        daemon.wait_for("operator commands changed", in_force=[])
+        assert cluster.puts == []
+        assert daemon.end() == 0
