@@ -105,7 +105,7 @@ class Topology:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VertexSample:
-    """What one vertex reported at one instant (algorithm section 1). Values are rounded as that section says.
+    """What one vertex reported at one instant (docs/ALGORITHM.md, 1). Values are rounded as that section says.
 
     ``load`` is a ratio, ``accumulated_busy_ms``, ``records_in`` and ``records_out`` are counters of the present attempt
     summed over subtasks, ``records_in_per_s`` (non-sources) and ``observed_tpr`` (sources, may be ``inf``) are rates,
@@ -213,7 +213,7 @@ class BusyTimeAggregator(StrEnum):
 
 
 class Alignment(StrEnum):
-    """How a parallelism is moved to fit key groups or source partitions (algorithm section 8)."""
+    """How a parallelism is moved to fit key groups or source partitions (docs/ALGORITHM.md, 8)."""
 
     BALANCED = "BALANCED"
     EVENLY_SPREAD = "EVENLY_SPREAD"
@@ -242,7 +242,7 @@ class Policy:
 
     Durations are milliseconds. The defaults are those of the ``emr`` profile, so that a test can name only what it
     is about; at run time every field comes from ``options``. ``extras`` switches on what goes beyond the reference
-    (algorithm section 11). ``vertex_rules`` comes from an operator's rules and wins over the options.
+    (docs/ALGORITHM.md, 11). ``vertex_rules`` comes from an operator's rules and wins over the options.
     """
 
     extras: bool = True
@@ -349,7 +349,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """One vertex evaluated over the window (algorithm section 5). Rates in records per second, rounded."""
+    """One vertex evaluated over the window (docs/ALGORITHM.md, 5). Rates in records per second, rounded."""
 
     tpr: float | None = None
     target_rate: float | None = None
@@ -383,7 +383,7 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
-    """How one vertex came to its parallelism (algorithm section 6): every step, so that it can be checked on paper.
+    """How one vertex came to its parallelism (docs/ALGORITHM.md, 6): every step, so that it can be checked on paper.
 
     ``factor`` is needed capacity over true processing rate before clamping, ``wanted`` what the model asks for after
     clamping and before the vertex's bounds, ``parallelism`` what the decision gives it. ``limits`` names each thing
