@@ -16,7 +16,7 @@ setup: .venv/installed ## set up .venv from the lock file; the command is then .
 	@deploy/setup.sh
 	@touch $@
 
-run: setup ## the story: a lab with real parts, jobs, the daemon, a load that rises and falls (10 minutes)
+run: setup ## the story: a lab with real parts, jobs, the daemon, a load that rises and falls (11 minutes)
 	@deploy/preflight.sh lab
 	@PYTHONPATH=deploy $(BIN)/python -m demo
 

@@ -1,7 +1,5 @@
 """``python -m autoscaler``."""
 
-import sys
+from autoscaler.cli import entry
 
-from autoscaler.cli import main
-
-sys.exit(main())
+entry()

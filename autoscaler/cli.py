@@ -7,7 +7,7 @@ import os
 import pwd
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -49,6 +49,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def entry() -> None:
+    """The console script.
+
+    Reads that hang in a worker end by their own time-out, which an exit must not wait for: nothing they could still
+    do would be stored.
+    """
+    status = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,11 +154,7 @@ def _command(
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    status = service.run(settings, options.config)
-    sys.stderr.flush()
-    # Reads that hang in a worker end by their own time-out, which a stop must not wait for: nothing they
-    # could still do would be stored.
-    os._exit(status)
+    return service.run(settings, options.config)
 
 
 def _once(options: argparse.Namespace, settings: Settings) -> int:

@@ -162,7 +162,7 @@ class Service:
         """Alive is who has asked the ResourceManager lately, answered or not."""
         asked_before = self.clock() - self.fleet.asked_at
         longest = max(ALIVE_WITHIN, 3 * self.fleet.discovery_interval)
-        return Health(ok=asked_before < longest, facts={"discovery_started_ms_ago": asked_before})
+        return Health(ok=abs(asked_before) < longest, facts={"discovery_started_ms_ago": asked_before})
 
     def ready(self) -> Health:
         down = self.fleet.down_since

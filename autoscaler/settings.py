@@ -153,9 +153,26 @@ def load_settings(path: Path | None = None) -> Settings:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SettingsError(f"{file}:{line}: not valid YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # a control character, a date no calendar has, brackets nested without end
+        reason = str(error).partition("\n")[0]
+        raise SettingsError(f"{file}:1: not valid YAML: {reason}") from error
     if content is not None and not isinstance(content, dict):
         raise SettingsError(f"{file}:1: expected `key: value` lines, found {type(content).__name__}")
+    _refuse_odd_keys(file, node)
     return _validated(content or {}, file, node)
+
+
+def _refuse_odd_keys(file: Path, node: yaml.Node | None) -> None:
+    """A key that YAML takes for a number or a boolean, or that stands twice, is none that was meant."""
+    seen: set[str] = set()
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        where = f"{file}:{key.start_mark.line + 1}"
+        if not isinstance(key, yaml.ScalarNode) or not key.tag.endswith(":str"):
+            raise SettingsError(f"{where}: a setting's name must be a word; the known ones are in conf/autoscaler.yaml")
+        if key.value in seen:
+            raise SettingsError(f"{where}: `{key.value}` stands here a second time; remove one of the two")
+        seen.add(key.value)
 
 
 def _validated(content: dict[str, Any], file: Path | None, node: yaml.Node | None) -> Settings:

@@ -81,18 +81,22 @@ install_java_and_maven() {
     fi
 }
 
+say_how_to_install() {
+    complain "the lab needs a JDK 17 (java and javac) and Maven; install them with"
+    complain "  Debian, Ubuntu:     apt-get update && apt-get install -y openjdk-17-jdk-headless maven"
+    complain "  Amazon Linux 2023:  dnf install -y java-17-amazon-corretto-devel maven"
+}
+
 check_java() {
     if ! has_java_and_maven; then
         if [ "${NO_INSTALL:-}" = 1 ] || [ "$(id -u)" != 0 ]; then
-            complain "the lab needs a JDK 17 (java and javac) and Maven; install them with"
-            complain "  Debian, Ubuntu:     apt-get update && apt-get install -y openjdk-17-jdk-headless maven"
-            complain "  Amazon Linux 2023:  dnf install -y java-17-amazon-corretto-devel maven"
+            say_how_to_install
             return 3
         fi
-        install_java_and_maven || return
-        if ! has_java_and_maven; then
-            complain "after the installation there is still no JDK 17 or no Maven"
-            return 1
+        if ! install_java_and_maven || ! has_java_and_maven; then
+            complain "the installation did not bring a JDK 17 and Maven"
+            say_how_to_install
+            return 3
         fi
     fi
     printf '%s\n' "JDK: $(jdk_home)" "Maven: $(command -v mvn)"

@@ -41,7 +41,7 @@ class NothingRemembered:
 
     def update_request(self, request: Request) -> None: ...
     def open_requests(self) -> tuple[Request, ...]:
-        return ()
+        return self._store.open_requests() if self._store else ()
 
     def save_status(self, status: JobStatus) -> None: ...
     def statuses(self) -> tuple[JobStatus, ...]:
@@ -83,10 +83,11 @@ def plan_once(settings: Settings, patience_s: float, *, as_json: bool) -> int:
 def _one_round(service: Service, store: RecoveringStore | None, patience_s: float, *, as_json: bool) -> int:
     print("autoscaler: one pass over all jobs ...", file=sys.stderr)
     service.start()
-    tick, waited = threading.Event(), 0.0
-    while not service.round_is_complete(passes=1 if store else 2) and waited < patience_s:
+    tick, waited, passes = threading.Event(), 0.0, 1 if store else 2
+    while not service.round_is_complete(passes) and waited < patience_s:
         tick.wait(0.1)
         waited += 0.1
+    complete = service.round_is_complete(passes) or service.fleet.down_since is not None
     service.stop()
     statuses = sorted(service.statuses(), key=lambda status: str(status.key))
     if as_json:
@@ -95,6 +96,9 @@ def _one_round(service: Service, store: RecoveringStore | None, patience_s: floa
         print_statuses(statuses, service.clock())
     if store is not None:
         store.close()
+    if not complete:
+        print(f"autoscaler: not every application answered within {patience_s:g} s (--patience)", file=sys.stderr)
+        return 1
     if service.fleet.down_since is not None:
         print("autoscaler: the ResourceManager does not answer", file=sys.stderr)
         return 1

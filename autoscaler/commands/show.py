@@ -17,7 +17,9 @@ VERTEX_COLUMNS = ("vertex", "now", "wanted", "in/s", "target/s", "lag", "busy")
 def show_status(store: Store, *, as_json: bool, now: Millis) -> int:
     """Print the last thing known of each job that has not ended."""
     absent = store.absent()
-    statuses = sorted((s for s in store.statuses() if s.key not in absent), key=lambda s: str(s.key))
+    statuses = sorted(
+        (s for s in store.statuses() if s.key not in absent and s.state != "ENDED"), key=lambda s: str(s.key)
+    )
     if as_json:
         print_json(statuses)
         return 0

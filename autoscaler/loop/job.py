@@ -101,7 +101,12 @@ class JobLoop:
 
     @property
     def has_settled(self) -> bool:
-        """Whether another pass soon would tell no more: the last one decided on a window, or could not look."""
+        """Whether another pass soon would tell no more: the last one decided on a window, or could not look.
+
+        A request that was found open counts once it was looked at.
+        """
+        if self.watch.open is not None and not self.watch.looked:
+            return False
         return self.status is not None and self.status.reason is not Reason.NOT_READY
 
     def start(self, now: Millis, *, spread: bool = True) -> None:

@@ -17,10 +17,12 @@ RELEASE_TIME: Millis = 300_000  # slot.idle.timeout and taskmanager-timeout, eac
 
 
 class Watch:
-    """What a job was asked to become, until it is or is not. ``open`` is the request that is in flight."""
+    """What a job was asked to become, until it is or is not. ``open`` is the request that is in flight, ``looked``
+    whether its job was seen since."""
 
     def __init__(self, env: Environment) -> None:
         self.open: Request | None = None
+        self.looked = False
         self._env = env
         self._last_seen_before: Millis = 0
         self._recent: Request | None = None
@@ -42,7 +44,7 @@ class Watch:
                 self._close(request, "the job runs under another id now", now)
 
     def begin(self, request: Request) -> None:
-        self.open = request
+        self.open, self.looked = request, False
         self._recent = None  # from here on the count of TaskManagers tells of this request
         self._last_seen_before = request.sent_at or request.decided_at
 
@@ -66,6 +68,7 @@ class Watch:
         if request is None:
             return
         self.store_again()
+        self.looked = True
         if action.runs(mine) and mine.total == sum(request.before.values()):
             self._last_seen_before = now
         if action.may_be_reached(request, mine):

@@ -4,9 +4,34 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
+
+
+class LastingStream:
+    """A stream that goes on when a line cannot be written, because its disk is full or its reader is gone.
+
+    What a line tells of must not stop because it cannot be told.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.lost = 0
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):  # ValueError: the stream was closed
+            self.lost += 1
+            return 0
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.lost += 1
+
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -37,7 +62,7 @@ def configure_logging(form: str, level: str, stream: TextIO | None = None) -> No
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, LastingStream(out))),
         cache_logger_on_first_use=False,
     )
     # the scheduler's own logger speaks only when something is wrong

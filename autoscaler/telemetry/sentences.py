@@ -28,8 +28,6 @@ LIMIT_WORDS: Mapping[Limit, str] = {
     Limit.SATURATED: "kept, it is saturated now",
     Limit.BACK_PRESSURE: "kept, it holds up what feeds it",
     Limit.MEMORY_PRESSURE: "kept, memory is short",
-    Limit.BACK_PRESSURE: "kept, it waits for what comes after it",
-    Limit.MEMORY_PRESSURE: "kept, memory is short",
     Limit.DOUBTFUL: "kept, the measurements are doubtful",
     Limit.EXCLUDED: "excluded by vertex.exclude.ids or a rule",
     Limit.FINISHED: "finished",
