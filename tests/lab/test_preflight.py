@@ -90,11 +90,11 @@ def test_root_installs_what_is_missing_and_says_how(bare: Path, tmp_path: Path, 
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root installs")
-def test_an_installation_that_fails_is_a_problem(bare: Path, tmp_path: Path) -> None:
-    """When the installer fails, so does the check, and nothing more is tried."""
+def test_an_installation_that_fails_leaves_the_lab_out(bare: Path, tmp_path: Path) -> None:
+    """When the installer fails, the commands are given, and the caller can go on without the lab."""
     add_program(bare, "apt-get", "exit 100")
     done = run("lab", {"PATH": str(bare), "JAVA_HOME": str(a_jdk(tmp_path / "jdk"))})
-    assert done.returncode == 1
+    assert done.returncode == 3
 
 
 def test_the_port_list_is_the_labs() -> None:

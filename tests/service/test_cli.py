@@ -13,6 +13,7 @@ import yaml
 import autoscaler
 from autoscaler.cli import main
 from autoscaler.model import JobKey
+from autoscaler.service import system_clock
 from autoscaler.store import open_store
 from tests.adapters.stub import Stub
 from tests.service.cluster import APPLICATION, KEY, StubCluster, remember, settings_file
@@ -318,3 +319,18 @@ def test_check_config_warns_of_rules_that_match_nothing(settings: Path, capsys: 
     said = capsys.readouterr().out
     assert "rules[0]: warning: this rule matches no job" in said
     assert "rules[1]" not in said
+
+
+def test_once_looks_at_what_an_earlier_pass_sent(
+    tmp_path: Path, settings: Path, cluster: StubCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The outcome of a rescale that one pass sent is found by the next."""
+    remember(tmp_path)
+    assert main(["once", "--config", str(settings)]) == 0
+    (sent,) = cluster.puts
+    cluster.scaled({vertex: bounds["parallelism"]["upperBound"] for vertex, bounds in sent.items()}, system_clock())
+    assert main(["once", "--config", str(settings)]) == 0
+    capsys.readouterr()
+    assert main(["history", "--json", "lab-load", "--config", str(settings)]) == 0
+    (request,) = json.loads(capsys.readouterr().out)["requests"]
+    assert request["state"] == "ACHIEVED"

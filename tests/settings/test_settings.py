@@ -184,3 +184,21 @@ def test_a_flink_conf_that_cannot_be_read_is_a_problem_and_the_last_one_stays(tm
     found = conf.read()
     assert found.entries["a"].value == "1"
     assert "cannot be read" in found.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        pytest.param("mode: \x07act\n", ":1: not valid YAML", id="control-character"),
+        pytest.param("cluster: 2024-13-01\n", ":1: not valid YAML", id="no-such-date"),
+        pytest.param("mode: act\non: true\n", ":2: a setting's name must be a word", id="boolean-for-a-name"),
+        pytest.param("8088: x\n", ":1: a setting's name must be a word", id="number-for-a-name"),
+        pytest.param("mode: act\nmode: advise\n", ":2: `mode` stands here a second time", id="twice"),
+        pytest.param("rules: " + "[" * 5_000, ":1: not valid YAML", id="nested-without-end"),
+    ],
+)
+def test_odd_files_are_refused_with_their_place(tmp_path: Path, text: str, place: str) -> None:
+    """Whatever is wrong with a file is a message with file and line, never a traceback."""
+    file = write(tmp_path, text)
+    with pytest.raises(SettingsError, match=re.escape(f"{file}{place}")):
+        load_settings(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 from collections.abc import Iterator
@@ -93,3 +94,19 @@ def test_a_thing_is_said_once_until_it_is_over() -> None:
         "it answers again",
         "it does not answer",
     ]
+
+
+class FullDisk(io.StringIO):
+    """A stream that takes nothing."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_line_that_cannot_be_written_stops_nothing() -> None:
+    """A log on a full disk, or one nobody reads any more, costs its lines and not the work they tell of."""
+    for stream in (FullDisk(), io.StringIO()):
+        configure_logging("json", "info", stream)
+        if not isinstance(stream, FullDisk):
+            stream.close()
+        Journal().note("nobody hears this")

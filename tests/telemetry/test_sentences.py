@@ -141,3 +141,12 @@ def test_steps_can_be_checked_on_paper() -> None:
         "target 1000/s + catch-up 0/s, true processing rate 400/s, factor 2.500, "
         "2 → wanted 5 → 4 (held at the maximum parallelism)"
     )
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [(Limit.BACK_PRESSURE, "kept, it holds up what feeds it"), (Limit.MEMORY_PRESSURE, "kept, memory is short")],
+)
+def test_a_limit_is_told_as_it_is_meant(limit: Limit, words: str) -> None:
+    """A vertex kept for the sake of its inputs is said to hold them up, not the other way round."""
+    assert sentences.LIMIT_WORDS[limit] == words
