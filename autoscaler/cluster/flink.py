@@ -46,8 +46,8 @@ class FlinkRest:
         """List the jobs, ended ones too; one missing once is not gone, it may not have answered Flink."""
         return self._read("jobs/overview", flink_json.parse_jobs, dict)
 
-    def cluster_config(self) -> ClusterConfig:
-        return self._read("config", flink_json.parse_cluster_config, dict)
+    def cluster_config(self, timeout_s: float | None = None) -> ClusterConfig:
+        return self._read("config", flink_json.parse_cluster_config, dict, timeout_s)
 
     def flink_version(self) -> str:
         return self.cluster_config().flink_version
@@ -60,9 +60,9 @@ class FlinkRest:
         """The job's global parameters, all that a job of a session cluster can say of itself."""
         return self._read(f"jobs/{job_id}/config", flink_json.parse_job_parameters, dict)
 
-    def poke(self) -> None:
+    def poke(self, timeout_s: float | None = None) -> None:
         """Make the JobManager fetch metrics: asking for any starts it, and is answered from the old ones."""
-        self._read("jobmanager/metrics?get=taskSlotsTotal", len, list)
+        self._read("jobmanager/metrics?get=taskSlotsTotal", len, list, timeout_s)
 
     def job(self, job_id: str) -> JobDetails:
         return self._read(f"jobs/{job_id}", flink_json.parse_job, dict)
@@ -121,8 +121,8 @@ class FlinkRest:
     def _memory(self, names: tuple[str, ...]) -> dict[str, Aggregate] | None:
         return self._read(f"taskmanagers/metrics?{_query(names, 'max')}", flink_json.parse_metrics, list)
 
-    def _read(self, path: str, parse: Callable[[Any], _T], shape: type) -> _T:
-        document = self._http.get_json(self._base + path, self._gate, self._timeout_s)
+    def _read(self, path: str, parse: Callable[[Any], _T], shape: type, timeout_s: float | None = None) -> _T:
+        document = self._http.get_json(self._base + path, self._gate, timeout_s or self._timeout_s)
         try:
             if not isinstance(document, shape):
                 raise TypeError(f"not a {shape.__name__}")

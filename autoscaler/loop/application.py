@@ -213,7 +213,7 @@ class ApplicationLoop:
             self._show_unknown(Reason.NOT_RUNNING, detail, now)
             return SOON
         flink = self._env.connect(application)
-        version = flink.cluster_config().flink_version
+        version = flink.cluster_config(self.standing.patience_s).flink_version
         config = flink.configuration()
         seen = flink.jobs()
         self._flink, self._version, self._config = flink, version, config

@@ -200,6 +200,9 @@ class JobLoop:
             self._show(now, Reason.NOT_RUNNING, str(error))
             return self._absent(now)
         except ClusterError as error:
+            if self._was_hasty(following, error):
+                self._around.standing.failed()
+                return replace(following, at=now)
             return self._failed(error, now)
         except StoreUnavailable as error:
             store_failed(self._env, error)
@@ -211,6 +214,11 @@ class JobLoop:
         self._failures = 0
         self._around.standing.answered()
         return result
+
+    def _was_hasty(self, following: Following, error: ClusterError) -> bool:
+        """Whether a poke was given little time only; it is made again among the suspects, with all it may take."""
+        timed_out = isinstance(error, Transient) and error.kind == "timeout"
+        return timed_out and following.step == self._poke and not self._around.standing.suspect
 
     def _onward(self, now: Millis) -> Following:
         """The next look while a request is in flight, else the next pass."""
@@ -230,7 +238,7 @@ class JobLoop:
 
     def _poke(self, now: Millis) -> Following:
         """Start the JobManager's metric refresh; the values read after it are those of about now."""
-        self.subject.flink.poke()
+        self.subject.flink.poke(self._around.standing.patience_s)
         self._poked_at = now
         return following(self._read, now + POKE_TO_READ)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+QUICK_S = 2.0  # what a first call may take of a worker's time; many applications may hang at once, as with a lost node
 STEPS_AT_ONCE = 2  # as many as the HTTP client lets through to one application: a third would wait on a worker
 
 
@@ -19,6 +20,11 @@ class Standing:
     def suspect(self) -> bool:
         """Whether the newest word of the application was none."""
         return self._failing
+
+    @property
+    def patience_s(self) -> float | None:
+        """How long the first call of a step may take: little among the workers, as set (``None``) among suspects."""
+        return None if self._failing else QUICK_S
 
     def enter(self) -> bool:
         """Ask to run a step; whoever is let in has to ``leave``."""

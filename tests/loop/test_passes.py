@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from autoscaler.cluster import Aggregate, Gone
+from autoscaler.cluster import Aggregate, Gone, Transient
+from autoscaler.loop import Lane
 from autoscaler.model import JobKey, Reason, VertexId
 from tests.loop.conftest import Log
 from tests.loop.world import ADAPTIVE, SOURCE, WORKER, FakeJob, World
@@ -311,3 +312,16 @@ def test_meters_are_not_believed_before_they_span_a_minute() -> None:
         assert (sample.vertices[WORKER].records_in_per_s is None) == young
         assert not young or sample.vertices[SOURCE].observed_tpr is None
         assert sample.vertices[WORKER].records_in is not None
+
+
+def test_a_hanging_application_takes_little_of_a_workers_time(world: World) -> None:
+    """A first call gets 2 s among the workers; one that hangs is made again among the suspects, with all its time."""
+    world.add_job()
+    world.start()
+    world.run(35)
+    world.flink.fail = Transient("timeout", "no answer")
+    world.flink.patience.clear()
+    world.run(6)
+    assert world.flink.patience[:2] == [2.0, None]
+    assert [lane for name, lane in world.time.lanes if "/" in name][-1] is Lane.SUSPECTS
+    assert world.counters.failed_passes == 1

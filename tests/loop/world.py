@@ -255,6 +255,7 @@ class FakeFlink:
         self.broken: dict[str, Exception] = {}
         self.clock: Callable[[], Millis] = lambda: T0
         self.log: list[tuple[Millis, str]] = []
+        self.patience: list[float | None] = []  # the time each poke was given
 
     @property
     def calls(self) -> list[str]:
@@ -276,7 +277,7 @@ class FakeFlink:
                 return job
         raise Gone(f"job {job_id} not found")
 
-    def cluster_config(self) -> ClusterConfig:
+    def cluster_config(self, timeout_s: float | None) -> ClusterConfig:
         self._called("config")
         return ClusterConfig(flink_version=self.version, adaptive=True, session=False)
 
@@ -292,7 +293,8 @@ class FakeFlink:
         self._called("job config")
         return self.parameters.get(job_id, {})
 
-    def poke(self) -> None:
+    def poke(self, timeout_s: float | None) -> None:
+        self.patience.append(timeout_s)
         self._called("poke")
 
     def job(self, job_id: str) -> JobDetails:
