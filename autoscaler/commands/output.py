@@ -32,12 +32,22 @@ def print_json(value: Any) -> None:
     print(json.dumps(plain(value), ensure_ascii=False))
 
 
+def visible(text: str) -> str:
+    """The text without what would move a terminal's cursor or fake a line: names come from whoever submits jobs."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def say(text: str) -> None:
+    """Print one line."""
+    print(visible(text))
+
+
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, indent: int = 0) -> None:
     """Columns as wide as their widest cell; the last one is not padded."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     for row in [header, *rows]:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        print(" " * indent + "  ".join(cells).rstrip())
+        say(" " * indent + "  ".join(cells).rstrip())
 
 
 def clock_time(at: Millis) -> str:

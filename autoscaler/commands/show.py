@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 
-from autoscaler.commands.output import clock_time, print_json, print_table
+from autoscaler.commands.output import clock_time, print_json, print_table, say
 from autoscaler.model import JobKey, JobStatus, Millis, Request, Sizing, VertexId, VertexStatus
 from autoscaler.store import Recorded, Store
 from autoscaler.telemetry import sentences
@@ -32,9 +32,9 @@ def print_statuses(statuses: Iterable[JobStatus], now: Millis) -> None:
     for status in statuses:
         empty = False
         managers = "" if status.task_managers is None else f", {sentences.counted(status.task_managers, 'TaskManager')}"
-        print(f"{status.key}  ({status.application_id}, Flink {status.flink_version or '?'}{managers})")
-        print(f"  {status.state}, {status.reason.value} for {seconds(now - status.since)}: {status.detail}")
-        print(f"  seen {seconds(now - status.at)} ago, {status.tracking_url}")
+        say(f"{status.key}  ({status.application_id}, Flink {status.flink_version or '?'}{managers})")
+        say(f"  {status.state}, {status.reason.value} for {seconds(now - status.since)}: {status.detail}")
+        say(f"  seen {seconds(now - status.at)} ago, {status.tracking_url}")
         if status.vertices:
             print_table(VERTEX_COLUMNS, [_vertex_row(v) for v in status.vertices], indent=4)
     if empty:
@@ -76,17 +76,17 @@ def show_history(store: Store, job: str, limit: int, *, as_json: bool) -> int:
 def _print_history(
     key: JobKey, decisions: tuple[Recorded, ...], requests: tuple[Request, ...], names: Mapping[VertexId, str]
 ) -> None:
-    print(f"{key}: rescales, newest first")
+    say(f"{key}: rescales, newest first")
     for request in requests:
         came = sentences.outcome(request, request.outcome) if request.outcome else request.answer or ""
-        print(f"  {clock_time(request.decided_at)}  {request.state.value}: {request.reason}")
-        print(f"    {came}")
-    print(f"{key}: changes of mind, newest first")
+        say(f"  {clock_time(request.decided_at)}  {request.state.value}: {request.reason}")
+        say(f"    {came}")
+    say(f"{key}: changes of mind, newest first")
     for recorded in decisions:
         decision = recorded.decision
-        print(f"  {clock_time(decision.at)}  {decision.reason.value}: {recorded.detail}")
+        say(f"  {clock_time(decision.at)}  {decision.reason.value}: {recorded.detail}")
         for vertex, sizing in decision.sizings.items():
-            print(f"    {names.get(vertex, vertex[:8])}: {_steps(recorded, vertex, sizing)}")
+            say(f"    {names.get(vertex, vertex[:8])}: {_steps(recorded, vertex, sizing)}")
 
 
 def _steps(recorded: Recorded, vertex: str, sizing: Sizing) -> str:

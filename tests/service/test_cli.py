@@ -12,6 +12,7 @@ import yaml
 
 import autoscaler
 from autoscaler.cli import main
+from autoscaler.commands.output import say
 from autoscaler.model import JobKey
 from autoscaler.service import system_clock
 from autoscaler.store import open_store
@@ -334,3 +335,9 @@ def test_once_looks_at_what_an_earlier_pass_sent(
     assert main(["history", "--json", "lab-load", "--config", str(settings)]) == 0
     (request,) = json.loads(capsys.readouterr().out)["requests"]
     assert request["state"] == "ACHIEVED"
+
+
+def test_a_name_cannot_move_the_terminals_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names are whatever their owners chose; what would fake a line or a colour is shown as a question mark."""
+    say("orders\n\x1b[31mRUNNING\ud800")
+    assert capsys.readouterr().out == "orders??[31mRUNNING?\n"
