@@ -28,7 +28,7 @@ check: setup ## formatter, linter, types, import contracts and the fast tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -m "$(FAST)" -n auto
+	$(BIN)/pytest -m "$(FAST)" -n 4  # many of them wait for a process or a time-out, not for a core
 
 e2e: setup ## the tests on the lab, on one Flink (FLINK=1.18|1.19|1.20|2.x, default 1.20)
 	@deploy/preflight.sh lab

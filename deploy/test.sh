@@ -8,7 +8,7 @@ lab=$?
 [ $lab -eq 0 ] || [ $lab -eq 3 ] || exit $lab
 
 failed=0
-.venv/bin/pytest -m "not e2e" -n auto || failed=1
+.venv/bin/pytest -m "not e2e" -n 4 || failed=1
 if [ $lab -eq 3 ]; then
     echo "LEFT OUT: the end-to-end tests on the lab (no JDK 17 with Maven; see above how to install them)"
     [ "${CI:-}" != true ] || exit 1
