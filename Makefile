@@ -16,11 +16,12 @@ setup: .venv/installed ## set up .venv from the lock file; the command is then .
 	@deploy/setup.sh
 	@touch $@
 
-run: setup ## the story: a lab with real parts, jobs, the daemon, a load that rises and falls (11 minutes)
+run: ## the story: a lab with real parts, jobs, the daemon, a load that rises and falls (11 minutes)
 	@deploy/preflight.sh lab
+	@$(MAKE) --no-print-directory setup
 	@PYTHONPATH=deploy $(BIN)/python -m demo
 
-test: setup ## all tests, those on the lab included
+test: ## all tests, those on the lab included
 	@deploy/test.sh
 
 check: setup ## formatter, linter, types, import contracts and the fast tests
@@ -39,8 +40,9 @@ e2e-all: setup ## the tests on the lab, on Flink 1.19, 1.20 and 2.x, and on 1.18
 	@for version in 1.20 1.19 2.x; do echo "Flink $$version"; FLINK=$$version $(BIN)/pytest -m e2e tests/e2e || exit 1; done
 	@echo "Flink 1.18"; FLINK=1.18 $(BIN)/pytest -m "e2e and versions_differ" tests/e2e
 
-lab-up: setup ## start the lab and its jobs and leave them running
+lab-up: ## start the lab and its jobs and leave them running
 	@deploy/preflight.sh lab
+	@$(MAKE) --no-print-directory setup
 	@$(LAB) up --jobs
 
 lab-down: setup ## end the lab

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 deploy/preflight.sh lab
 lab=$?
 [ $lab -eq 0 ] || [ $lab -eq 3 ] || exit $lab
+make --no-print-directory setup || exit 1
 
 failed=0
 .venv/bin/pytest -m "not e2e" -n 4 || failed=1
