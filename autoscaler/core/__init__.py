@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from autoscaler.core.decide import decide
 from autoscaler.core.observed import observed_true_processing_rate, rounded_sample
+from autoscaler.core.protection import doubts
 from autoscaler.core.rounding import rounded
 
-__all__ = ["decide", "observed_true_processing_rate", "rounded", "rounded_sample"]
+__all__ = ["decide", "doubts", "observed_true_processing_rate", "rounded", "rounded_sample"]

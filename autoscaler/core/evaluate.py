@@ -70,7 +70,7 @@ def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId
             target_rate, catch_up_rate = source_demand(own, policy)
         own_policy = policy_of(vertex, policy)
         thresholds = job_thresholds if own_policy is policy else thresholds_for(own_policy, backlog=backlog)
-        busy_ms_per_s = busy_time(own, policy.busy_time_aggregator)
+        busy_ms_per_s = busy_time(own, policy)
         evaluations[vertex.id] = Evaluation(
             tpr=_rounded(true_processing_rate(own, busy_ms_per_s, policy)),
             target_rate=target_rate,
@@ -180,11 +180,12 @@ def edge_rate(
 # ------------------------------------------------------------------ what a vertex does and could do
 
 
-def busy_time(own: Measured, aggregator: BusyTimeAggregator) -> float | None:
+def busy_time(own: Measured, policy: Policy) -> float | None:
     """Return the milliseconds of each second a subtask works: by counter for AVG, else the mean gauge."""
-    if aggregator is BusyTimeAggregator.AVG:
+    if policy.busy_time_aggregator is BusyTimeAggregator.AVG:
         all_subtasks = rate(own.times, [sample.accumulated_busy_ms for sample in own.samples])
-        return None if all_subtasks is None else known(quotient(all_subtasks, own.vertex.parallelism))
+        each = None if all_subtasks is None else known(quotient(all_subtasks, own.vertex.parallelism))
+        return max(0.0, each) if policy.extras and each is not None else each
     load = average([sample.load for sample in own.samples])
     return None if load is None else load * 1000.0
 

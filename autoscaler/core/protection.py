@@ -11,10 +11,12 @@ from autoscaler.core.facts import Plan
 from autoscaler.core.graph import outputs_by_vertex
 from autoscaler.core.history import last_growth
 from autoscaler.core.vertex_rules import policy_of
-from autoscaler.model import Limit, Sample, Vertex, VertexId
+from autoscaler.model import Limit, Sample, Topology, Vertex, VertexId
 
 # From this share of its time on that an input waits for its outputs, they count as holding it up.
 HELD_UP = 0.5
+# Milliseconds by which a subtask's busy time may fall: an idle or a back-pressured one's wobbles by a few hundred.
+BUSY_TOLERANCE = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +24,17 @@ class Findings:
     """What is found out once for all vertices of a plan."""
 
     plan: Plan
-    doubtful: frozenset[VertexId]
+    doubts: Mapping[VertexId, str]
     holding_up: frozenset[VertexId]
 
 
 def protected_vertices(plan: Plan) -> Mapping[VertexId, Limit]:
     """Return the vertices that must not shrink now, each with the first objection to it."""
-    findings = Findings(plan, doubtful_vertices(plan), vertices_holding_up_inputs(plan))
+    window = plan.facts.window
+    findings = Findings(plan, doubts(window.topology, window.samples), vertices_holding_up_inputs(plan))
     return {
         vertex.id: limit
-        for vertex in plan.facts.window.topology.vertices
+        for vertex in window.topology.vertices
         if (limit := _first_objection(vertex, findings)) is not None
     }
 
@@ -47,7 +50,7 @@ def memory_is_short(_vertex: Vertex, findings: Findings) -> bool:
 
 def is_doubtful(vertex: Vertex, findings: Findings) -> bool:
     """Numbers that may be wrong are good enough to grow on, never to shrink on."""
-    return vertex.id in findings.doubtful
+    return vertex.id in findings.doubts
 
 
 def is_saturated(vertex: Vertex, findings: Findings) -> bool:
@@ -77,36 +80,41 @@ OBJECTIONS: tuple[tuple[Limit, Callable[[Vertex, Findings], bool]], ...] = (
 )
 
 
-def doubtful_vertices(plan: Plan) -> frozenset[VertexId]:
-    """Return the vertices whose numbers may be wrong: all if any sample has doubts.
+def doubts(topology: Topology, samples: Sequence[Sample]) -> Mapping[VertexId, str]:
+    """Return the vertices whose numbers may be wrong, each with what is wrong: all if any sample has doubts.
 
     A counter that ran backwards casts doubt on its vertex and on all that it feeds, directly or not: their
     target rates are computed from it.
     """
-    vertices, samples = plan.facts.window.topology.vertices, plan.facts.window.samples
-    if any(sample.doubts for sample in samples):
-        return frozenset(vertex.id for vertex in vertices)
-    doubtful: set[VertexId] = set()
+    vertices = topology.vertices
+    told = next((doubt for sample in samples for doubt in sample.doubts), None)
+    if told is not None:
+        return {vertex.id: told for vertex in vertices}
+    found: dict[VertexId, str] = {}
     for vertex in vertices:
-        fed_by_doubt = any(edge.id in doubtful for edge in vertex.inputs)
-        if fed_by_doubt or any(ran_backwards(values) for values in _counters(vertex.id, samples)):
-            doubtful.add(vertex.id)
-    return frozenset(doubtful)
+        fed_by_doubt = next((found[edge.id] for edge in vertex.inputs if edge.id in found), None)
+        if fed_by_doubt is not None:
+            found[vertex.id] = fed_by_doubt
+        elif any_counter_ran_backwards(vertex, samples):
+            found[vertex.id] = f"a counter of {vertex.name} ran backwards"
+    return found
 
 
-def _counters(vertex_id: VertexId, samples: Sequence[Sample]) -> tuple[list[float | None], ...]:
-    own = [sample.vertices[vertex_id] for sample in samples if vertex_id in sample.vertices]
+def any_counter_ran_backwards(vertex: Vertex, samples: Sequence[Sample]) -> bool:
+    """Did a counter of the vertex fall? Busy time may, by what Flink's clocks differ: it is not counted up but
+    computed, as the time that was neither idle nor back-pressured."""
+    own = [sample.vertices[vertex.id] for sample in samples if vertex.id in sample.vertices]
     return (
-        [each.records_in for each in own],
-        [each.records_out for each in own],
-        [each.accumulated_busy_ms for each in own],
+        ran_backwards([each.records_in for each in own])
+        or ran_backwards([each.records_out for each in own])
+        or ran_backwards([each.accumulated_busy_ms for each in own], tolerance=BUSY_TOLERANCE * vertex.parallelism)
     )
 
 
-def ran_backwards(values: Sequence[float | None]) -> bool:
-    """Did a counter ever fall from one sample to the next that has it?"""
+def ran_backwards(values: Sequence[float | None], tolerance: float = 0.0) -> bool:
+    """Did a counter ever fall by more than ``tolerance`` from one sample to the next that has it?"""
     present = [value for value in values if value is not None]
-    return any(later < earlier for earlier, later in pairwise(present))
+    return any(later < earlier - tolerance for earlier, later in pairwise(present))
 
 
 def vertices_holding_up_inputs(plan: Plan) -> frozenset[VertexId]:

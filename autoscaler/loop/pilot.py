@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from autoscaler.cluster import ClusterError, JobDetails, PutAnswer, PutResult
-from autoscaler.core import decide
+from autoscaler.core import decide, doubts
 from autoscaler.loop import action
 from autoscaler.loop.contract import Contract
 from autoscaler.loop.notice import Notice
@@ -20,6 +20,7 @@ from autoscaler.model import (
     Bounds,
     Decision,
     History,
+    Limit,
     Millis,
     Reason,
     Request,
@@ -125,6 +126,8 @@ class Pilot:
     def _explained(self, decision: Decision, topology: Topology) -> str:
         """Why, in a sentence; of a job that is paused also by whom, as somebody may have forgotten to resume it."""
         detail = sentences.explain(decision, topology)
+        if any(Limit.DOUBTFUL in sizing.limits for sizing in decision.sizings.values()):
+            detail = f"{detail} ({'; '.join(sorted(set(doubts(topology, self._samples).values())))})"
         switch = self._contract.resolved.chosen("scaling.enabled")
         if decision.reason is not Reason.SCALING_DISABLED or switch is None:
             return detail

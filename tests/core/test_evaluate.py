@@ -37,6 +37,10 @@ def evaluated(*vertices: Vertex, values: dict[str, Values], restart_s: int = 0, 
         pytest.param({"load": 0.1}, AVG, 2000.0, id="avg-takes-busy-counter"),
         pytest.param({"accumulated_busy_ms": None}, AVG, None, id="avg-without-busy-counter"),
         pytest.param({"accumulated_busy_ms": 7.0}, AVG, math.inf, id="avg-idle"),
+        pytest.param({"accumulated_busy_ms": counter(-7.0)}, AVG, -571428.571, id="avg-fallen"),
+        pytest.param(
+            {"accumulated_busy_ms": counter(-7.0)}, AVG | {"extras": True}, math.inf, id="avg-fallen-counts-as-idle"
+        ),
         pytest.param({"observed_tpr": 1000.0}, {}, 1000.0, id="observed-is-lower"),
         pytest.param({"observed_tpr": 1800.0}, {}, 2000.0, id="observed-within-threshold"),
         pytest.param({"observed_tpr": [None] * 5 + [9.0]}, {}, 2000.0, id="observed-too-seldom"),

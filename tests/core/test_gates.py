@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from autoscaler.model import Cluster, Decision, Event, EventKind, History, Limit, Reason, Vertex
+from autoscaler.core import doubts
+from autoscaler.model import Cluster, Decision, Event, EventKind, History, Limit, Reason, Topology, Vertex
 from tests.core.builders import (
     HOUR,
     MINUTE,
@@ -321,6 +322,25 @@ def test_a_counter_that_fell_casts_doubt_downstream(name: str) -> None:
     fallen = [*counter(1000.0)[:3], 100_000.0, None, counter(1000.0)[5]]
     found = protection({"b": {name: fallen}}, vertices=chain)
     assert found == {"a": (), "b": (Limit.DOUBTFUL,), "c": (Limit.DOUBTFUL,), "d": ()}
+
+
+def test_busy_time_may_wobble() -> None:
+    """Busy time that falls by at most 1 s per subtask, as that of a nearly idle vertex does, casts no doubt."""
+    steps = [0.0, 900_000.0, 896_000.0, 901_000.0, 901_000.0, 901_000.0]  # 4 subtasks
+    assert protection({"a": {"accumulated_busy_ms": steps}}) == {"a": (), "b": ()}
+    fallen = [*steps[:2], 895_999.0, *steps[3:]]
+    assert protection({"a": {"accumulated_busy_ms": fallen}}) == {"a": (Limit.DOUBTFUL,), "b": (Limit.DOUBTFUL,)}
+
+
+def test_doubts_are_told() -> None:
+    """What makes a vertex's numbers doubtful is told for it and for all that it feeds."""
+    chain = Topology(vertices=(a_vertex("a"), a_vertex("b", "a"), a_vertex("c")))
+    window = a_window(*chain.vertices, values={"a": {"records_in": [5.0, 4.0, 6.0, 7.0, 8.0, 9.0]}})
+    fell = f"a counter of {chain.vertices[0].name} ran backwards"
+    assert doubts(chain, window.samples) == {"a": fell, "b": fell}
+    told = a_window(*chain.vertices, doubts=["no metrics of b"])
+    assert set(doubts(chain, told.samples).values()) == {"no metrics of b"}
+    assert doubts(chain, a_window(*chain.vertices).samples) == {}
 
 
 def test_a_saturated_vertex_is_not_shrunk() -> None:

@@ -188,6 +188,7 @@ def test_incomplete_counters_withhold_a_scale_down(world: World) -> None:
     world.run(200)
     assert job.puts == []
     assert "doubtful" in world.status().detail
+    assert "counters of enrich incomplete" in world.status().detail
     job.changes = {}
     world.run(200)
     assert job.puts, "with complete counters the same load is a scale-down"
