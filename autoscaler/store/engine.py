@@ -39,7 +39,7 @@ from autoscaler.store.schema import SCHEMA_VERSION, metadata, schema_version
 WRITES = {"autoscaler_writes": True}
 DURABLE_WRITES = {"autoscaler_writes": True, "autoscaler_durable": True}
 
-_BUSY_TIMEOUT_S = 5.0
+_BUSY_TIMEOUT_S = 2.0
 _SMALLEST = 1 << 20
 # Space above the maximum size that only requests may use, so that full samples never stop a rescale from
 # being noted.
@@ -125,16 +125,37 @@ def is_sound(path: Path) -> bool:
             raise
 
 
+def inode(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of the same name, ``None`` if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def set_aside(path: Path, now: Millis) -> Path:
     """Rename a damaged file and its log, keep them for whoever wants to look, and return the new name."""
-    stamp = datetime.fromtimestamp(now / 1000, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    aside = path.with_name(f"{path.name}.corrupt-{_stamp(now)}")
     path.rename(aside)
+    _rename_log(path, aside)
+    return aside
+
+
+def set_log_aside(path: Path, now: Millis) -> None:
+    """Rename what is left beside a file that was removed or replaced; SQLite would play it into the new one."""
+    _rename_log(path, path.with_name(f"{path.name}.removed-{_stamp(now)}"))
+
+
+def _rename_log(path: Path, aside: Path) -> None:
     for suffix in ("-wal", "-shm"):
         companion = path.with_name(path.name + suffix)
         if companion.exists():
             companion.rename(aside.with_name(aside.name + suffix))
-    return aside
+
+
+def _stamp(now: Millis) -> str:
+    return datetime.fromtimestamp(now / 1000, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
 
 
 # ------------------------------------------------------------------ engines

@@ -19,6 +19,7 @@ _ADVICE = {
     sqlite3.SQLITE_CORRUPT: "the store's file is damaged; the next start sets it aside",
     sqlite3.SQLITE_NOTADB: "the store's file is damaged; the next start sets it aside",
 }
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -29,12 +30,14 @@ class StoreError(Exception):
 class StoreUnavailable(StoreError):  # noqa: N818 - a condition that passes, not a mistake
     """The store did not take or give something now. Go on without it; it recovers by itself.
 
-    ``corrupt`` says that it will not, because its content is damaged: ``open_store`` sets the file aside.
+    ``corrupt`` says that it will not, because its content is damaged: ``open_store`` sets the file aside. ``busy``
+    says that another process holds it, which took the whole busy time-out to find out.
     """
 
-    def __init__(self, message: str, *, corrupt: bool = False) -> None:
+    def __init__(self, message: str, *, corrupt: bool = False, busy: bool = False) -> None:
         super().__init__(message)
         self.corrupt = corrupt
+        self.busy = busy
 
 
 def primary_code(error: BaseException) -> int | None:
@@ -58,4 +61,4 @@ def translated(place: str) -> Iterator[None]:
         original = error.orig if isinstance(error, DBAPIError) else error
         advice = _ADVICE.get(primary_code(error) or 0)
         text = f"store {place}: {original}" + (f" ({advice})" if advice else "")
-        raise StoreUnavailable(text, corrupt=is_corruption(error)) from error
+        raise StoreUnavailable(text, corrupt=is_corruption(error), busy=primary_code(error) in _BUSY) from error

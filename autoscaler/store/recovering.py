@@ -1,4 +1,4 @@
-"""A store that begins anew when its file turns out to be damaged while it is in use."""
+"""A store that begins anew when its file turns out to be damaged or removed while it is in use."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ from autoscaler.model import (
     Topology,
     Window,
 )
-from autoscaler.store.engine import place_of, set_aside
-from autoscaler.store.errors import StoreUnavailable
+from autoscaler.store.engine import inode, place_of, set_aside, set_log_aside
+from autoscaler.store.errors import StoreError, StoreUnavailable
 from autoscaler.store.opening import Opened, open_store
 from autoscaler.store.retention import Retained
 from autoscaler.store.store import Store
 
 _T = TypeVar("_T")
+HELD_FOR: Millis = 10_000  # how long nobody waits again for a store that another process holds
 _EPOCH_BITS = 32  # below which a request's number is the database's own
 
 
 class RecoveringStore:
-    """The daemon's store: sets a damaged file aside, says so, and goes on with a new one.
+    """The daemon's store: sets a damaged file aside, says so, and goes on with a new one, as it does when somebody
+    removed or replaced the file. While another process holds it, calls fail at once but for one now and then.
 
     What was stored is lost then, what the loops hold in memory is not: they go on deciding on it and store their
     history and open requests again when ``epoch`` changes. A process that starts later has only what was stored
@@ -47,8 +49,10 @@ class RecoveringStore:
         self._max_size_bytes = max_size_bytes
         self._clock = clock
         self._say = say
-        self._store = opened.store
+        self._path = place_of(url).path
+        self._use(opened.store)
         self._epoch = 0
+        self._held_until: Millis = 0
         self._moved: dict[int, int] = {}
         self._lock = threading.RLock()
 
@@ -128,23 +132,35 @@ class RecoveringStore:
     def _on(self, call: Callable[[Store], _T]) -> _T:
         """Do it, and once more on a new store if this one is damaged."""
         with self._lock:
+            if self._clock() < self._held_until:
+                raise StoreUnavailable(f"store {self._store}: another process holds the store", busy=True)
             try:
+                if self._path is not None and inode(self._path) != self._inode:
+                    self._store.close()
+                    set_log_aside(self._path, self._clock())
+                    self._begin_anew(f"store {self._path}: the file was removed or replaced")
                 return call(self._store)
             except StoreUnavailable as error:
-                if not error.corrupt or not self._begin_anew(error):
+                if error.busy:
+                    self._held_until = self._clock() + HELD_FOR
+                if not error.corrupt or self._path is None:
                     raise
+                self._store.close()
+                aside = set_aside(self._path, self._clock())
+                self._begin_anew(f"{error}. It was set aside as {aside}")
             return call(self._store)
 
-    def _begin_anew(self, error: StoreUnavailable) -> bool:
-        """Set the file aside and open a new one; false where there is no file to set aside."""
-        path = place_of(self._url).path
-        if path is None:
-            return False
-        self._store.close()
-        now = self._clock()
-        if path.exists():
-            aside = set_aside(path, now)
-            self._say(f"{error}. It was set aside as {aside} and a new history begins; jobs go on from memory")
-        self._store = open_store(self._url, self._max_size_bytes, now).store
+    def _begin_anew(self, why: str) -> None:
+        """Open a new store where the old one was. Raises ``StoreUnavailable`` where none can be."""
+        try:
+            self._use(open_store(self._url, self._max_size_bytes, self._clock()).store)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            raise StoreUnavailable(str(error)) from error
         self._epoch += 1
-        return True
+        self._say(f"{why}; a new history begins, jobs go on from memory")
+
+    def _use(self, store: Store) -> None:
+        self._store = store
+        self._inode = None if self._path is None else inode(self._path)
