@@ -14,7 +14,7 @@ from sys import intern
 from typing import Any, Final
 from urllib.parse import quote
 
-from autoscaler.cluster.errors import ClusterError, Gone, Rejected, Transient
+from autoscaler.cluster.errors import ClusterError, Gone, Rejected, Transient, Unauthorized
 from autoscaler.cluster.http import HttpClient
 from autoscaler.model import Millis
 
@@ -143,7 +143,7 @@ class ResourceManagers:
         if active is not None:
             try:
                 return self._get(active + path)
-            except Transient:
+            except (Transient, Unauthorized):  # another one may answer, and if none does, each is named with its reason
                 self._active = None
         self._active = self._find_active()
         return self._get(self._active + path)

@@ -74,7 +74,8 @@ def plan_once(settings: Settings, patience_s: float, *, as_json: bool) -> int:
     try:
         memory: Memory = NothingRemembered(open_existing(settings.store.url))
     except StoreError as error:
-        print(f"autoscaler: planning without a history: {error}", file=sys.stderr)
+        note = "metrics windows fill only while `autoscaler run` observes the jobs"
+        print(f"autoscaler: planning without a history: {error}; {note}", file=sys.stderr)
         memory = NothingRemembered(None)
     service = Service(settings, memory, act=False, spread=False, interval=PLAN_INTERVAL)
     return _one_round(service, None, patience_s, as_json=as_json)

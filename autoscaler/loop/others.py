@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from autoscaler.loop.ports import Environment
 from autoscaler.loop.storing import tolerated
-from autoscaler.model import JobStatus, Millis
+from autoscaler.model import JobStatus, Millis, Reason
 
 
 class Others:
@@ -76,14 +76,20 @@ class Others:
             self._env.memory.save_status(status)
 
     def keep(self, running: Container[str], now: Millis) -> list[str]:
-        """Take those that run no longer off the list; return their ids."""
+        """Take those that run no longer off the list; return their ids.
+
+        Those of which nothing was ever measured may be forgotten; a session lists many short jobs in its life. What
+        is known of the others stays until the application ends.
+        """
         with self._lock:
             gone = [job_id for job_id in self._listed if job_id not in running]
             statuses = [self._listed.pop(job_id) for job_id in gone]
             self._troubled = {job_id for job_id in self._troubled if job_id in running}
         with tolerated(self._env):
             for status in statuses:
-                self._env.memory.mark_absent(status.key, now)
+                self._env.memory.save_status(ended(status, now))
+                if self._env.memory.window(status.key, 0) is None:
+                    self._env.memory.mark_absent(status.key, now)
         return gone
 
     def clear(self) -> None:
@@ -95,3 +101,9 @@ class Others:
         if shown is not None:
             with tolerated(self._env):
                 self._env.memory.forget(shown.key)
+
+
+def ended(status: JobStatus, now: Millis) -> JobStatus:
+    """How a job is shown that Flink lists no longer."""
+    why = "Flink lists the job no longer: it ended, or runs under another id"
+    return replace(status, state="ENDED", reason=Reason.NOT_RUNNING, detail=why, at=now, since=now)

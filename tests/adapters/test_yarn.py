@@ -51,6 +51,7 @@ STANDBY_ANSWERS = {
     "redirect to the active one": redirect("http://ip-10-0-0-2:8088/ws/v1/cluster/apps", 307),
     "redirect nowhere": html("Can not find any active RM.", 307).with_headers(Refresh="3; url=http://x/"),
     "200 with text": Answer(body=b"There is no active RM right now.", headers=(("Content-Type", "text/plain"),)),
+    "wanting a ticket": Answer(status=401, body=b"", headers=(("WWW-Authenticate", "Negotiate"),)),
     "not answering": HANG,
     "closing": CLOSE,
 }

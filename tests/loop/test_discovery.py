@@ -232,7 +232,23 @@ def test_a_job_of_others_that_ended_is_dropped(world: World) -> None:
     world.flink.jobs_there.clear()
     world.run(65)
     assert world.reasons() == {}
+    assert "Flink lists the job no longer" in world.store.statuses()[0].detail
     assert list(world.store.absent()) == [KEY]
+
+
+def test_what_was_measured_of_a_job_outlives_it_in_a_session(world: World) -> None:
+    """A job that was ours once keeps its history while its application runs, also where it ends as not ours."""
+    job = world.add_job()
+    world.start()
+    world.run(35)
+    world.flink.config = {}
+    world.restart()
+    world.run(35)
+    assert world.reasons() == {"orders-app/orders": "NOT_ENABLED"}
+    world.flink.jobs_there.remove(job)
+    world.run(65)
+    assert world.store.absent() == {}
+    assert world.store.window(KEY, 0) is not None
 
 
 @pytest.mark.parametrize("state", ["FINISHED", "KILLED", "FAILED"])
