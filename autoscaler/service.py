@@ -29,6 +29,7 @@ from autoscaler.telemetry import Counters, Journal, configure_logging, fleet_col
 from autoscaler.web import Health, WebServer
 
 SUSPECT_THREADS = 4
+VISIT_THREADS = 4
 ALIVE_WITHIN: Millis = 150_000
 FIXED = ("cluster", "resource_managers", "request_timeout", "workers", "store", "http")  # for the life of a process
 
@@ -49,6 +50,7 @@ class StepScheduler:
             executors={
                 Lane.WORKERS.value: ThreadPoolExecutor(workers),
                 Lane.SUSPECTS.value: ThreadPoolExecutor(SUSPECT_THREADS),
+                Lane.VISITS.value: ThreadPoolExecutor(VISIT_THREADS),
                 Lane.DISCOVERY.value: ThreadPoolExecutor(1),
             },
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1_000},
@@ -111,7 +113,7 @@ class Service:
         self._spread = spread
         self._interval = interval
         self._http = HttpClient(
-            workers=settings.workers + SUSPECT_THREADS + 1, timeout_s=settings.request_timeout / 1000
+            workers=settings.workers + SUSPECT_THREADS + VISIT_THREADS + 1, timeout_s=settings.request_timeout / 1000
         )
         self._wire = Wire()
         self._scheduler = StepScheduler(settings.workers)

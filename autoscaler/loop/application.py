@@ -173,7 +173,7 @@ class ApplicationLoop:
             if self._visiting:
                 self._again = True
             elif not self._retired:
-                lane = Lane.SUSPECTS if self._failures else Lane.WORKERS
+                lane = Lane.SUSPECTS if self._failures else Lane.VISITS
                 self._env.scheduler.at(at, self._visit, name=self.application.id, lane=lane)
 
     def _visit(self) -> None:

@@ -43,11 +43,13 @@ Clock = Callable[[], Millis]
 class Lane(StrEnum):
     """Which threads run a step.
 
-    An application that answers badly moves to SUSPECTS, where it delays only its like; DISCOVERY has a thread of its
-    own, so that nothing delays finding out that the ResourceManager is back.
+    An application that answers badly moves to SUSPECTS, where it delays only its like; VISITS find out what an
+    application runs, so that many that hang when first seen delay no pass; DISCOVERY has a thread of its own, so that
+    nothing delays finding out that the ResourceManager is back.
     """
 
     DISCOVERY = "discovery"
+    VISITS = "visits"
     WORKERS = "workers"
     SUSPECTS = "suspects"
 

@@ -515,6 +515,16 @@ def test_an_application_that_fails_is_listed_and_delays_no_other(world: World, l
     assert len(events(log, "the application answers again")) == 1
 
 
+def test_finding_out_what_runs_delays_no_pass(world: World) -> None:
+    """Applications are looked into by threads of their own: many that hang when first seen delay only newcomers."""
+    world.add_job()
+    world.start()
+    world.run(100)
+    lanes = {lane for name, lane in world.time.lanes if name == world.application.id}
+    assert lanes == {Lane.VISITS}
+    assert {lane for name, lane in world.time.lanes if "/" in name} == {Lane.WORKERS}
+
+
 def test_a_job_that_fails_backs_off_on_its_own_lane(world: World) -> None:
     """Failing passes come after 1, 2, 4 ... intervals, at most 5 min apart, and away from the workers."""
     world.add_job()
