@@ -30,6 +30,7 @@ QUICK = {
 }
 
 T = TypeVar("T")
+Orders = Callable[..., tuple[str, "Watched"]]
 
 
 def until(look: Callable[[], T | None], patience: float, what: str) -> T:
@@ -138,3 +139,20 @@ def daemon(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[..., W
     yield make
     for watched in made:
         watched.stop()
+
+
+@pytest.fixture
+def orders(lab: Lab, applications: list[str], daemon: Callable[..., Watched]) -> Orders:
+    """Run the job *orders* under a name at a load, and a daemon that looks at it; give the application's id and the
+    daemon."""
+
+    def start(name: str, rate: float, conf: Mapping[str, object] = QUICK, **settings: str) -> tuple[str, Watched]:
+        lab.set_rate("orders", rate)
+        application = lab.submit_orders(name=name, conf=conf)
+        applications.append(application)
+        lab.wait_until_running(application)
+        watched = daemon(name, **settings)
+        watched.start()
+        return application, watched
+
+    return start

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from lab import Lab
 
 from autoscaler.model import Reason, RequestState
-from tests.e2e.conftest import QUICK, Watched, until
+from tests.e2e.conftest import QUICK, Orders, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
 
-def test_a_killed_daemon_continues_its_request(
-    lab: Lab, applications: list[str], daemon: Callable[..., Watched]
-) -> None:
+def test_a_killed_daemon_continues_its_request(orders: Orders) -> None:
     """Killed between the PUT and its outcome, the daemon finds the outcome after its restart and asks nothing twice."""
-    lab.set_rate("orders", 700)
-    application = lab.submit_orders(name="killed", conf=QUICK)
-    applications.append(application)
-    lab.wait_until_running(application)
-    watched = daemon("killed")
-    watched.start()
+    _, watched = orders("killed", 700)
     until(
         lambda: [r for r in watched.requests("killed") if r.state is RequestState.SENT],
         120,
@@ -41,16 +32,9 @@ def test_a_killed_daemon_continues_its_request(
 
 
 @pytest.mark.versions_differ
-def test_a_job_is_followed_over_a_lost_application_master(
-    lab: Lab, applications: list[str], daemon: Callable[..., Watched]
-) -> None:
+def test_a_job_is_followed_over_a_lost_application_master(lab: Lab, orders: Orders) -> None:
     """Without high availability the job comes back under another id, and goes on under the same name."""
-    lab.set_rate("orders", 100)
-    application = lab.submit_orders(name="followed", conf=QUICK)
-    applications.append(application)
-    lab.wait_until_running(application)
-    watched = daemon("followed")
-    watched.start()
+    application, watched = orders("followed", 100)
     before = watched.waits_for("followed/orders", lambda s: bool(s.vertices), 60, "a first sample")
     lab.kill_jobmanager(application)
     after = watched.waits_for(
@@ -63,16 +47,9 @@ def test_a_job_is_followed_over_a_lost_application_master(
     assert after.application_id == before.application_id
 
 
-def test_with_high_availability_the_job_keeps_its_id(
-    lab: Lab, applications: list[str], daemon: Callable[..., Watched]
-) -> None:
+def test_with_high_availability_the_job_keeps_its_id(lab: Lab, orders: Orders) -> None:
     """With high availability the same job is there again after the ApplicationMaster died, and goes on."""
-    lab.set_rate("orders", 100)
-    application = lab.submit_orders(name="kept", conf={**QUICK, **lab.high_availability()})
-    applications.append(application)
-    lab.wait_until_running(application)
-    watched = daemon("kept")
-    watched.start()
+    application, watched = orders("kept", 100, {**QUICK, **lab.high_availability()})
     before = watched.waits_for("kept/orders", lambda s: bool(s.vertices), 60, "a first sample")
     lab.kill_jobmanager(application)
     watched.waits_for("kept/orders", lambda s: s.at > before.at and s.reason is Reason.UNREACHABLE, 60, "the loss")
@@ -85,16 +62,9 @@ def test_with_high_availability_the_job_keeps_its_id(
     assert after.job_id == before.job_id
 
 
-def test_jobs_are_held_while_the_resourcemanager_is_away(
-    lab: Lab, applications: list[str], daemon: Callable[..., Watched]
-) -> None:
+def test_jobs_are_held_while_the_resourcemanager_is_away(lab: Lab, orders: Orders) -> None:
     """The ResourceManager's absence is said once, holds every job, and ends by itself."""
-    lab.set_rate("orders", 100)
-    application = lab.submit_orders(name="held", conf=QUICK)
-    applications.append(application)
-    lab.wait_until_running(application)
-    watched = daemon("held")
-    watched.start()
+    _, watched = orders("held", 100)
     watched.waits_for("held/orders", lambda s: bool(s.vertices), 60, "a first sample")
     lab.stop_resource_manager()
     watched.waits_for("held/orders", lambda s: s.reason is Reason.UNREACHABLE, 60, "the job to be held")

@@ -9,9 +9,9 @@ import requests
 from lab import Lab
 
 from autoscaler.model import JobStatus, Reason, Request, RequestState
-from tests.e2e.conftest import QUICK, Watched, until
+from tests.e2e.conftest import QUICK, Orders, Watched, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
 
 def parallelism_of(status: JobStatus, vertex: str) -> int:
@@ -27,14 +27,9 @@ def achieved(daemon: Watched, application: str) -> list[Request]:
 
 
 @pytest.mark.versions_differ
-def test_parallelism_follows_the_load(lab: Lab, applications: list[str], daemon: Callable[..., Watched]) -> None:
+def test_parallelism_follows_the_load(lab: Lab, orders: Orders) -> None:
     """A job with more load than it can take gets parallelism, drains its lag, and gives TaskManagers back later."""
-    lab.set_rate("orders", 900)
-    application = lab.submit_orders(name="follows", conf=QUICK)
-    applications.append(application)
-    lab.wait_until_running(application)
-    watched = daemon("follows")
-    watched.start()
+    application, watched = orders("follows", 900)
     few = task_managers(lab, application)
     up = until(lambda: achieved(watched, "follows"), 90, "a scale-up to be reached")[0]
     assert up.outcome is not None
@@ -60,14 +55,9 @@ def test_parallelism_follows_the_load(lab: Lab, applications: list[str], daemon:
     assert {r.state for r in watched.requests("follows")} <= {RequestState.ACHIEVED, RequestState.SENT}
 
 
-def test_advice_is_not_acted_on(lab: Lab, applications: list[str], daemon: Callable[..., Watched]) -> None:
+def test_advice_is_not_acted_on(lab: Lab, orders: Orders) -> None:
     """In advise mode a job that needs more is told so, and its requirements stay what they were."""
-    lab.set_rate("orders", 600)
-    application = lab.submit_orders(name="advised", conf=QUICK)
-    applications.append(application)
-    lab.wait_until_running(application)
-    watched = daemon("advised", mode="advise")
-    watched.start()
+    application, watched = orders("advised", 600, mode="advise")
     status = watched.waits_for("advised/orders", lambda s: s.reason is Reason.ADVISE_ONLY, 120, "advice to scale up")
     assert any(v.wanted > v.parallelism for v in status.vertices)
     assert watched.requests("advised") == ()
