@@ -33,12 +33,12 @@ check: setup ## formatter, linter, types, import contracts and the fast tests
 
 e2e: setup ## the tests on the lab, on one Flink (FLINK=1.18|1.19|1.20|2.x, default 1.20)
 	@deploy/preflight.sh lab
-	$(BIN)/pytest -m e2e tests/e2e
+	$(BIN)/pytest -m e2e --durations=0 --durations-min=5 tests/e2e
 
 e2e-all: setup ## the tests on the lab, on Flink 1.19, 1.20 and 2.x, and on 1.18 those whose course differs
 	@deploy/preflight.sh lab
-	@for version in 1.20 1.19 2.x; do echo "Flink $$version"; FLINK=$$version $(BIN)/pytest -m e2e tests/e2e || exit 1; done
-	@echo "Flink 1.18"; FLINK=1.18 $(BIN)/pytest -m "e2e and versions_differ" tests/e2e
+	@for version in 1.20 1.19 2.x; do echo "Flink $$version"; FLINK=$$version $(BIN)/pytest -m e2e --durations=0 --durations-min=5 tests/e2e || exit 1; done
+	@echo "Flink 1.18"; FLINK=1.18 $(BIN)/pytest -m "e2e and versions_differ" --durations=0 --durations-min=5 tests/e2e
 
 lab-up: ## start the lab and its jobs and leave them running
 	@deploy/preflight.sh lab

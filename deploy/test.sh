@@ -15,6 +15,6 @@ if [ $lab -eq 3 ]; then
     [ "${CI:-}" != true ] || exit 1
     exit $failed
 fi
-FLINK=1.20 .venv/bin/pytest -m e2e tests/e2e || failed=1
-FLINK=1.18 .venv/bin/pytest -m "e2e and versions_differ" tests/e2e || failed=1
+FLINK=1.20 .venv/bin/pytest -m e2e --durations=0 --durations-min=5 tests/e2e || failed=1
+FLINK=1.18 .venv/bin/pytest -m "e2e and versions_differ" --durations=0 --durations-min=5 tests/e2e || failed=1
 exit $failed
