@@ -26,7 +26,7 @@ public final class JoinedJob {
     SingleOutputStreamOperator<Event> joined =
         Jobs.named("join", args, clicks.connect(views).process(new LastView(joinCost)));
     SingleOutputStreamOperator<Event> counted =
-        Jobs.named("aggregate", args, joined.keyBy(Event::getKey).process(new CountByKey(aggregateCost)));
+        Jobs.named("aggregate", args, joined.keyBy(Event::getKey).process(new CountByKey(aggregateCost, "")));
     Jobs.named("deliver", args, counted.process(new Drop<>(Cost.ofMicros(0))))
         .setParallelism(counted.getParallelism()); // stays chained to the aggregate
     env.execute("joined");

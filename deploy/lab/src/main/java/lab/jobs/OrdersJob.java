@@ -16,11 +16,13 @@ public final class OrdersJob {
     Cost parseCost = Cost.ofMicros(args.number("parse-us", 0));
     Cost enrichCost = Cost.ofMicros(args.number("enrich-us", 3000));
     Cost deliverCost = Cost.ofMicros(args.number("deliver-us", 100));
+    String failWhile = args.text("fail-while", "");
 
     SingleOutputStreamOperator<Event> parsed =
         Jobs.named("parse", args, Jobs.topic(env, args, "orders").process(new Parse(parseCost)));
     SingleOutputStreamOperator<Event> enriched =
-        Jobs.named("enrich", args, parsed.keyBy(Event::getKey).process(new CountByKey(enrichCost)));
+        Jobs.named(
+            "enrich", args, parsed.keyBy(Event::getKey).process(new CountByKey(enrichCost, failWhile)));
     Jobs.named("deliver", args, enriched.rebalance().process(new Drop<>(deliverCost)));
     env.execute("orders");
   }

@@ -15,7 +15,7 @@ public final class PaymentsJob {
     SingleOutputStreamOperator<Event> parsed =
         Jobs.named(
             "parse", args, Jobs.topic(env, args, "payments").process(new Parse(Cost.ofMicros(0))));
-    Jobs.named("check", args, parsed.keyBy(Event::getKey).process(new CountByKey(checkCost)));
+    Jobs.named("check", args, parsed.keyBy(Event::getKey).process(new CountByKey(checkCost, "")));
     env.execute("payments");
   }
 }
