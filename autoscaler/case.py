@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from autoscaler import options
 from autoscaler.core import decide
 from autoscaler.core.graph import in_topological_order
+from autoscaler.core.rounding import known
 from autoscaler.model import (
     Cluster,
     Decision,
@@ -42,7 +43,7 @@ from autoscaler.model import (
 
 Document = Mapping[str, Any]
 
-_VERTEX_VALUES = frozenset(field.name for field in fields(VertexSample))
+_JOB_VALUES = ("gc_pressure", "heap_usage", "slots_used")
 _LARGEST = 2**63 - 1
 
 
@@ -181,13 +182,8 @@ def _sample(raw: Document) -> Sample:
 
 
 def _vertex_sample(raw: Document) -> VertexSample:
-    return VertexSample(
-        **{
-            name: number
-            for name, value in raw.items()
-            if value is not None and name in _VERTEX_VALUES and (number := float(value)) == number
-        }
-    )
+    values = map(raw.get, VertexSample._fields)
+    return VertexSample._make([None if value is None else known(float(value)) for value in values])
 
 
 def _history(document: Document) -> History:
@@ -346,16 +342,15 @@ def _vertex_document(vertex: Vertex) -> dict[str, Any]:
 def _sample_document(sample: Sample) -> dict[str, Any]:
     return {
         "at": sample.at,
-        "vertices": {vertex_id: _present(values, _VERTEX_VALUES) for vertex_id, values in sample.vertices.items()},
-        "job": _present(sample, ("gc_pressure", "heap_usage", "slots_used")),
+        "vertices": {vertex_id: _present(values._asdict()) for vertex_id, values in sample.vertices.items()},
+        "job": _present({name: getattr(sample, name) for name in _JOB_VALUES}),
         "doubts": list(sample.doubts),
     }
 
 
-def _present(values: VertexSample | Sample, names: Iterable[str]) -> dict[str, Any]:
+def _present(values: Mapping[str, float | None]) -> dict[str, Any]:
     """Return the values that are known, by name."""
-    numbers = {name: _json_number(getattr(values, name)) for name in sorted(names)}
-    return {name: number for name, number in numbers.items() if number is not None}
+    return {name: _json_number(value) for name, value in values.items() if value is not None}
 
 
 def _scaling_document(scaling: Scaling) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 Millis = int
 VertexId = str
@@ -103,14 +103,13 @@ class Topology:
 # ------------------------------------------------------------------ what was measured
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VertexSample:
+class VertexSample(NamedTuple):
     """What one vertex reported at one instant (docs/ALGORITHM.md, 1). Values are rounded as that section says.
 
     ``load`` is a ratio, ``accumulated_busy_ms``, ``records_in`` and ``records_out`` are counters of the present attempt
     summed over subtasks, ``records_in_per_s`` (non-sources) and ``observed_tpr`` (sources, may be ``inf``) are rates,
     ``lag`` is in records (sources). ``back_pressure`` is the mean share of time, 0 to 1, the vertex waited for its
-    outputs.
+    outputs. A tuple, because these are made by the million and read by column.
     """
 
     load: float | None = None

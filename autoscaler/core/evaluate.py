@@ -33,14 +33,21 @@ _NOTHING = VertexSample()
 
 
 class Measured(NamedTuple):
-    """One vertex's samples, oldest first, and the rates its neighbours ask for too, in records per s."""
+    """One vertex's samples as one number for each thing they tell; rates are in records per second.
+
+    ``busy_ms_per_s`` is how many milliseconds of each second a subtask works, and ``processed`` what it reads
+    in that time. ``lag`` is that of the newest sample, in records.
+    """
 
     vertex: Vertex
     inputs: Sequence[VertexId]
-    times: Sequence[Millis]
-    samples: Sequence[VertexSample]
     records_in: float | None
     records_out: float | None
+    processed: float | None
+    busy_ms_per_s: float | None
+    observed_tpr: float | None
+    lag: float | None
+    lag_growth: float | None
 
 
 class Thresholds(NamedTuple):
@@ -54,7 +61,7 @@ def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId
     """Return every vertex evaluated; ``restart_s`` is how long a rescale is expected to take."""
     vertices = window.topology.vertices
     times = [sample.at for sample in window.samples]
-    measured = {vertex.id: measure(vertex, times, window.samples) for vertex in vertices}
+    measured = {vertex.id: measure(vertex, times, window.samples, policy) for vertex in vertices}
     backlog = any(is_behind(each, policy) for each in measured.values())
     job_thresholds = thresholds_for(policy, backlog=backlog)
     outputs = Counter(each for own in measured.values() for each in own.inputs)
@@ -70,30 +77,53 @@ def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId
             target_rate, catch_up_rate = source_demand(own, policy)
         own_policy = policy_of(vertex, policy)
         thresholds = job_thresholds if own_policy is policy else thresholds_for(own_policy, backlog=backlog)
-        busy_ms_per_s = busy_time(own, policy)
         evaluations[vertex.id] = Evaluation(
-            tpr=_rounded(true_processing_rate(own, busy_ms_per_s, policy)),
+            tpr=_rounded(true_processing_rate(own, policy)),
             target_rate=target_rate,
             catch_up_rate=catch_up_rate,
-            load=_rounded(None if busy_ms_per_s is None else busy_ms_per_s / 1000.0),
+            load=_rounded(None if own.busy_ms_per_s is None else own.busy_ms_per_s / 1000.0),
             scale_up_threshold=needed_capacity(target_rate, catch_up_rate, thresholds.upper, policy),
             scale_down_threshold=needed_capacity(target_rate, catch_up_rate, thresholds.lower, policy, restart_s),
-            lag=None if own.inputs else own.samples[-1].lag,
+            lag=None if own.inputs else own.lag,
         )
     return evaluations
 
 
-def measure(vertex: Vertex, times: Sequence[Millis], samples: Sequence[Sample]) -> Measured:
-    """Return what one vertex reported in each sample; where it is missing it has no values."""
+# ------------------------------------------------------------------ what was measured
+
+
+def measure(vertex: Vertex, times: Sequence[Millis], samples: Sequence[Sample], policy: Policy) -> Measured:
+    """Return what one vertex reported over the samples; where it is missing it has no values.
+
+    Busy time and the rate that goes with it come from counters for the aggregator AVG, else preferably from
+    gauges. With extras a busy counter that fell counts as idle.
+    """
     own = [sample.vertices.get(vertex.id, _NOTHING) for sample in samples]
+    load, accumulated_busy_ms, records_in, records_out, records_in_per_s, lag, observed_tpr, _ = zip(*own, strict=True)
+    read = rate(times, records_in)
+    if policy.busy_time_aggregator is BusyTimeAggregator.AVG:
+        processed, busy_ms_per_s = read, busy_time_by_counter(rate(times, accumulated_busy_ms), vertex, policy)
+    else:
+        gauge, mean_load = average(records_in_per_s), average(load)
+        processed = read if gauge is None or math.isinf(gauge) else gauge
+        busy_ms_per_s = None if mean_load is None else mean_load * 1000.0
     return Measured(
         vertex,
         inputs_of(vertex),
-        times,
-        own,
-        rate(times, [each.records_in for each in own]),
-        rate(times, [each.records_out for each in own]),
+        records_in=read,
+        records_out=rate(times, records_out),
+        processed=processed,
+        busy_ms_per_s=busy_ms_per_s,
+        observed_tpr=average(observed_tpr, policy.observed_tpr_min_observations),
+        lag=lag[-1],
+        lag_growth=rate(times, lag),
     )
+
+
+def busy_time_by_counter(all_subtasks: float | None, vertex: Vertex, policy: Policy) -> float | None:
+    """Return the mean over subtasks of what their busy time grows by each second, in milliseconds."""
+    each = None if all_subtasks is None else known(quotient(all_subtasks, vertex.parallelism))
+    return max(0.0, each) if policy.extras and each is not None else each
 
 
 # ------------------------------------------------------------------ what a vertex should do
@@ -104,10 +134,9 @@ def is_behind(source: Measured, policy: Policy) -> bool:
 
     A lag that nobody reads (rate 0) is a backlog however small; no lag at rate 0 and an unknown rate are not.
     """
-    lag = source.samples[-1].lag
-    if source.inputs or not lag or source.records_in is None:
+    if source.inputs or not source.lag or source.records_in is None:
         return False
-    return quotient(lag, source.records_in) > policy.backlog_lag_threshold // 1000
+    return quotient(source.lag, source.records_in) > policy.backlog_lag_threshold // 1000
 
 
 def source_demand(source: Measured, policy: Policy) -> tuple[float | None, float | None]:
@@ -117,14 +146,14 @@ def source_demand(source: Measured, policy: Policy) -> tuple[float | None, float
     or not. Catch-up: ``lag / catch-up duration in whole seconds``, 0 if that is switched off. A lag unknown
     now counts as 0; one that was never known, because the connector does not report it, does not grow (extras).
     """
-    lag_growth = rate(source.times, [sample.lag for sample in source.samples])
+    lag_growth = source.lag_growth
     if lag_growth is None and policy.extras:
         lag_growth = 0.0
     arriving = None if source.records_in is None or lag_growth is None else known(source.records_in + lag_growth)
     if arriving is None:
         raise UndecidableError(f"no rate of records or lag is known for the source {source.vertex.name}")
     duration_s = policy.catch_up_duration // 1000
-    lag = source.samples[-1].lag or 0.0
+    lag = source.lag or 0.0
     return rounded(max(0.0, arriving)), rounded(lag / duration_s if duration_s else 0.0)
 
 
@@ -180,24 +209,13 @@ def edge_rate(
 # ------------------------------------------------------------------ what a vertex does and could do
 
 
-def busy_time(own: Measured, policy: Policy) -> float | None:
-    """Return the milliseconds of each second a subtask works: by counter for AVG, else the mean gauge."""
-    if policy.busy_time_aggregator is BusyTimeAggregator.AVG:
-        all_subtasks = rate(own.times, [sample.accumulated_busy_ms for sample in own.samples])
-        each = None if all_subtasks is None else known(quotient(all_subtasks, own.vertex.parallelism))
-        return max(0.0, each) if policy.extras and each is not None else each
-    load = average([sample.load for sample in own.samples])
-    return None if load is None else load * 1000.0
-
-
-def true_processing_rate(own: Measured, busy_ms_per_s: float | None, policy: Policy) -> float | None:
+def true_processing_rate(own: Measured, policy: Policy) -> float | None:
     """Return what the vertex would process if it were busy all the time, in records per second.
 
     The rate per busy time, unless a source was observed at its limit: then that observation replaces a rate
     by busy time that is unknown, infinite, or above ``observed * (1 + switch threshold)``.
     """
-    by_busy_time = busy_true_processing_rate(own, busy_ms_per_s, policy.busy_time_aggregator)
-    observed = average([sample.observed_tpr for sample in own.samples], policy.observed_tpr_min_observations)
+    by_busy_time, observed = busy_true_processing_rate(own), own.observed_tpr
     if observed is None:
         return by_busy_time
     if by_busy_time is None or math.isinf(by_busy_time):
@@ -205,27 +223,16 @@ def true_processing_rate(own: Measured, busy_ms_per_s: float | None, policy: Pol
     return observed if by_busy_time > observed * (1.0 + policy.observed_tpr_switch_threshold) else by_busy_time
 
 
-def busy_true_processing_rate(
-    own: Measured, busy_ms_per_s: float | None, aggregator: BusyTimeAggregator
-) -> float | None:
+def busy_true_processing_rate(own: Measured) -> float | None:
     """Return ``records per s / share of time busy``, the true processing rate of DS2 and Apache Flink.
 
     Nothing processed is infinitely fast, whatever the busy time: the vertex may shrink.
     """
-    processed = processed_rate(own, aggregator)
-    if processed == 0.0:
+    if own.processed == 0.0:
         return math.inf
-    if processed is None or busy_ms_per_s is None:
+    if own.processed is None or own.busy_ms_per_s is None:
         return None
-    return known(quotient(processed, busy_ms_per_s / 1000.0))
-
-
-def processed_rate(own: Measured, aggregator: BusyTimeAggregator) -> float | None:
-    """Return the records per second a vertex reads: by counter for AVG, else preferably its mean gauge."""
-    if aggregator is BusyTimeAggregator.AVG:
-        return own.records_in
-    gauge = average([sample.records_in_per_s for sample in own.samples])
-    return own.records_in if gauge is None or math.isinf(gauge) else gauge
+    return known(quotient(own.processed, own.busy_ms_per_s / 1000.0))
 
 
 # ------------------------------------------------------------------ what it takes

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from autoscaler.core.window import MetricWindow
 from autoscaler.model import (
@@ -23,9 +24,10 @@ from autoscaler.model import (
     Window,
 )
 
+_NOTHING: Mapping[VertexId, Any] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+
+class Facts(NamedTuple):
     """What is known before anything is computed.
 
     ``window`` holds the samples that count, ``scalings`` and ``restarts`` the records that count,
@@ -44,17 +46,15 @@ class Facts:
     restart_s: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluated:
+class Evaluated(NamedTuple):
     """Every vertex of a job, and the job as a whole, evaluated over the window."""
 
-    vertices: Mapping[VertexId, Evaluation] = field(default_factory=dict)
+    vertices: Mapping[VertexId, Evaluation] = _NOTHING
     gc_pressure: float | None = None
     heap_usage: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """A decision in the making; ``reason`` is unknown until a step ends it.
 
     ``protected`` names the vertices that must not shrink now, ``delayed`` the held-back scale-downs so far,
@@ -63,9 +63,9 @@ class Plan:
 
     facts: Facts
     delayed: Mapping[VertexId, DelayedScaleDown]
-    evaluated: Evaluated = field(default_factory=Evaluated)
-    protected: Mapping[VertexId, Limit] = field(default_factory=dict)
-    sizings: Mapping[VertexId, Sizing] = field(default_factory=dict)
+    evaluated: Evaluated = Evaluated()
+    protected: Mapping[VertexId, Limit] = _NOTHING
+    sizings: Mapping[VertexId, Sizing] = _NOTHING
     wished: Mapping[VertexId, Sizing] | None = None
     events: tuple[Event, ...] = ()
     memory_is_short: bool = False

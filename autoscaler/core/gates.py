@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from autoscaler.core.estimators import average
 from autoscaler.core.evaluate import evaluate
@@ -33,7 +32,7 @@ def vertices_are_evaluated(plan: Plan) -> Plan:
         gc_pressure=None if gc_pressure is None else rounded(gc_pressure),
         heap_usage=None if heap_usage is None else rounded(heap_usage),
     )
-    return replace(plan, evaluated=evaluated)
+    return plan._replace(evaluated=evaluated)
 
 
 def window_must_be_full(plan: Plan) -> Plan:
@@ -52,19 +51,18 @@ def memory_must_suffice(plan: Plan) -> Plan:
     if not collecting and not filled:
         return plan
     if policy.extras:
-        return _told(replace(plan, memory_is_short=True), EventKind.MEMORY_PRESSURE)
+        return _told(plan._replace(memory_is_short=True), EventKind.MEMORY_PRESSURE)
     return _ended(plan, Reason.MEMORY_PRESSURE, EventKind.MEMORY_PRESSURE)
 
 
 def vertices_are_sized(plan: Plan) -> Plan:
     """Give every vertex the parallelism the model or a rule asks for."""
     if plan.facts.policy.extras:
-        plan = replace(plan, protected=protected_vertices(plan))
+        plan = plan._replace(protected=protected_vertices(plan))
     sized = size_all(plan)
     delayed = {vertex_id: each for vertex_id, each in plan.delayed.items() if vertex_id not in sized}
     delayed |= {vertex_id: each.delayed for vertex_id, each in sized.items() if each.delayed is not None}
-    return replace(
-        plan,
+    return plan._replace(
         sizings={vertex_id: each.sizing for vertex_id, each in sized.items()},
         delayed=delayed,
         events=(*plan.events, *(event for each in sized.values() for event in each.events)),
@@ -107,14 +105,14 @@ def quota_must_allow(plan: Plan) -> Plan:
     sizings = cut_to_quota(vertices, plan.sizings, plan.evaluated.vertices, slots)
     if sizings is plan.sizings:
         return plan
-    cut = _told(replace(plan, sizings=sizings, wished=plan.sizings), EventKind.RESOURCE_QUOTA_REACHED)
-    return cut if _is_worth_a_restart(sizings) else replace(cut, reason=Reason.QUOTA)
+    cut = _told(plan._replace(sizings=sizings, wished=plan.sizings), EventKind.RESOURCE_QUOTA_REACHED)
+    return cut if _is_worth_a_restart(sizings) else cut._replace(reason=Reason.QUOTA)
 
 
 def job_is_rescaled(plan: Plan) -> Plan:
     """Nothing objected. A rescale fulfils or overtakes everything that was held back, of every vertex."""
     events = (*plan.events, Event(kind=EventKind.SCALING_REPORT))
-    return replace(plan, delayed={}, events=events, reason=Reason.SCALE)
+    return plan._replace(delayed={}, events=events, reason=Reason.SCALE)
 
 
 STEPS: tuple[Step, ...] = (  # the first to give a reason ends the decision; the order is part of the contract
@@ -136,8 +134,8 @@ def _is_worth_a_restart(sizings: Mapping[VertexId, Sizing]) -> bool:
 
 
 def _ended(plan: Plan, reason: Reason, kind: EventKind | None = None) -> Plan:
-    return replace(plan, reason=reason, events=plan.events if kind is None else (*plan.events, Event(kind=kind)))
+    return plan._replace(reason=reason, events=plan.events if kind is None else (*plan.events, Event(kind=kind)))
 
 
 def _told(plan: Plan, kind: EventKind) -> Plan:
-    return replace(plan, events=(*plan.events, Event(kind=kind)))
+    return plan._replace(events=(*plan.events, Event(kind=kind)))

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields
 
 from autoscaler.core.estimators import average
 from autoscaler.core.rounding import rounded
 from autoscaler.model import Policy, VertexSample
-
-_FIELDS = tuple(field.name for field in fields(VertexSample))
 
 
 def observed_true_processing_rate(
@@ -39,5 +36,4 @@ def observed_true_processing_rate(
 
 def rounded_sample(sample: VertexSample) -> VertexSample:
     """Return the sample with every value rounded as samples are kept."""
-    values = {name: getattr(sample, name) for name in _FIELDS}
-    return VertexSample(**{name: value if value is None else rounded(value) for name, value in values.items()})
+    return VertexSample(*[value if value is None else rounded(value) for value in sample])

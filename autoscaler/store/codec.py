@@ -176,8 +176,6 @@ def _default(one: Field[Any]) -> Any:
 # ------------------------------------------------------------------ samples
 
 
-_MEASURES = tuple(one.name for one in fields(VertexSample))
-_measures = attrgetter(*_MEASURES)
 _OF_JOB = tuple(one.name for one in fields(Sample) if one.name not in ("at", "vertices"))
 _of_job = attrgetter(*_OF_JOB)
 
@@ -194,9 +192,11 @@ def pack_sample(order: tuple[VertexId, ...], sample: Sample) -> bytes:
     if len(present) != len(vertices):
         unknown = sorted(set(vertices) - set(order))
         raise ValueError(f"the sample has vertices that are not in its topology: {', '.join(unknown)}")
-    columns = zip(*map(_measures, present), strict=True) if present else ()
+    columns = zip(*present, strict=True) if present else ()
     plain: dict[str, Any] = {
-        name: column for name, column in zip(_MEASURES, columns, strict=False) if column.count(None) != len(column)
+        name: column
+        for name, column in zip(VertexSample._fields, columns, strict=False)
+        if column.count(None) != len(column)
     }
     plain |= {
         name: value for name, value in zip(_OF_JOB, _of_job(sample), strict=True) if value is not None and value != ()
@@ -211,7 +211,7 @@ def unpack_sample(order: tuple[VertexId, ...], at: Millis, packed: bytes) -> Sam
     plain = unpack(packed)
     missing = frozenset(plain.get("missing", ()))
     present = [vertex for place, vertex in enumerate(order) if place not in missing]
-    names = [name for name in _MEASURES if name in plain]
+    names = [name for name in VertexSample._fields if name in plain]
     rows: Any = zip(*(plain[name] for name in names), strict=True) if names else ((),) * len(present)
     vertices = {
         vertex: VertexSample(**dict(zip(names, row, strict=True))) for vertex, row in zip(present, rows, strict=True)

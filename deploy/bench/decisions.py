@@ -77,13 +77,15 @@ def cases(folder: Path = CASES) -> list[str]:
 
 def growth(sizes: Sequence[int], rounds: int) -> Mapping[int, float]:
     """Milliseconds of one decision by the number of vertices, with a full window; the best of some rounds."""
-    policy = policy_of({"metrics.window": f"{SAMPLES - 1} min", "stabilization.interval": "1 min"}, EMR)
+    policy = policy_of({"job.autoscaler.metrics.window": f"{SAMPLES - 1} min"}, EMR)
     took = {}
     for size in sizes:
         window = full_window(size)
         found = decide(window, History(), policy, Cluster(), NOW)
         if found.reason is not Reason.STEADY:
             raise CannotMeasure(f"a job of {size} vertices was to be STEADY but is {found.reason}: {found.error}")
+        if found.window_start != window.samples[0].at:
+            raise CannotMeasure(f"a job of {size} vertices was decided on fewer than its {SAMPLES} samples")
         took[size] = 1000 * min(_one(window, policy, 1 + 200 // size) for _ in range(rounds))
     return took
 

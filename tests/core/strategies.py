@@ -29,7 +29,7 @@ from autoscaler.model import (
 from tests.core.builders import HOUR, MINUTE, NOW, RUNNING_SINCE, WINDOW
 
 # A whole window takes long to draw.
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 PLAUSIBLE = st.floats(0.0, 1e7)
 RATIOS = st.floats(0.0, 1.2)
