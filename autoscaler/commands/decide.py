@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import json
 import sys
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
+
+from pydantic_core import from_json, to_json
 
 from autoscaler.case import decide_case
 
 _GZIP = b"\x1f\x8b"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def decide_file(name: str, *, extras: bool | None) -> int:
@@ -19,32 +22,31 @@ def decide_file(name: str, *, extras: bool | None) -> int:
     1 if any of them could not be answered, 2 if the file cannot be read.
     """
     try:
-        text = _text(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        content = _content(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
         print(f"autoscaler: {name}: cannot be read: {error}", file=sys.stderr)
         return 2
+    cases = _cases(content)
+    if not cases:
+        print(f"autoscaler: {name}: there is no case in it", file=sys.stderr)
     failed = 0
-    for answer in _answers(_cases(text), extras):
-        failed += "error" in answer and "reason" not in answer
-        print(json.dumps(answer, ensure_ascii=False))
+    for case in cases:
+        answer = decide_case(case, extras)
+        failed += "reason" not in answer
+        print(to_json(answer, ensure_ascii=True).decode())
     if failed:
-        print(f"autoscaler: {failed} of the cases could not be answered", file=sys.stderr)
+        print(f"autoscaler: {failed} of {len(cases)} cases could not be answered", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _text(content: bytes) -> str:
-    return (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("utf-8")
+def _content(read: bytes) -> bytes:
+    return (gzip.decompress(read) if read.startswith(_GZIP) else read).removeprefix(_BYTE_ORDER_MARK)
 
 
-def _cases(text: str) -> Iterable[str]:
+def _cases(content: bytes) -> Sequence[bytes]:
     """One document, over as many lines as it likes, or a document per line."""
     try:
-        json.loads(text)
+        from_json(content)
     except ValueError:
-        return (line for line in text.splitlines() if line.strip())
-    return [text]
-
-
-def _answers(cases: Iterable[str], extras: bool | None) -> Iterator[dict[str, object]]:
-    for case in cases:
-        yield decide_case(case, extras)
+        return [line for line in content.splitlines() if line.strip()]
+    return [content]

@@ -11,19 +11,22 @@ from autoscaler.model import Topology, Vertex, VertexId
 def in_topological_order(vertices: Iterable[Vertex]) -> tuple[Vertex, ...]:
     """Return the vertices with every input before what it feeds, in the given order where that holds already.
 
-    Raises ``ValueError`` for an input that is not among the vertices, or for a cycle.
+    Raises ``ValueError`` for two vertices with one id, an input that is not among the vertices, or a cycle.
     """
     given = tuple(vertices)
     seen: set[VertexId] = set()
     for vertex in given:
-        if any(edge.id not in seen for edge in vertex.inputs):
+        if vertex.id in seen or any(edge.id not in seen for edge in vertex.inputs):
             return _sorted(given)
         seen.add(vertex.id)
     return given
 
 
 def _sorted(vertices: tuple[Vertex, ...]) -> tuple[Vertex, ...]:
-    by_id = {vertex.id: vertex for vertex in vertices}
+    by_id: dict[VertexId, Vertex] = {}
+    for vertex in vertices:
+        if by_id.setdefault(vertex.id, vertex) is not vertex:
+            raise ValueError(f"two vertices have the id {vertex.id}")
     for vertex in vertices:
         for edge in vertex.inputs:
             if edge.id not in by_id:

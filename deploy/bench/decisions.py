@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic_core import to_json
+
 from autoscaler.case import decide_case
 from autoscaler.core import decide
 from autoscaler.model import (
@@ -52,7 +54,7 @@ def throughput(lines: Sequence[str], rounds: int) -> Throughput:
     decided, plain = [], []
     for _ in range(rounds):
         plain.append(cpu_s(lambda: [json.dumps(json.loads(line)) for line in lines]))
-        decided.append(cpu_s(lambda: [json.dumps(decide_case(line, extras=False)) for line in lines]))
+        decided.append(cpu_s(lambda: [to_json(decide_case(line, extras=False)).decode() for line in lines]))
     count = len(lines)
     return Throughput(cases=count, decided_per_s=count / min(decided), json_per_s=count / min(plain))
 

@@ -100,26 +100,28 @@ def test_extras(profile: str | None, extras: bool | None, expected: bool) -> Non
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        pytest.param({"vertices": None}, "wrong kind", id="no-vertices"),
-        pytest.param({"vertices": [{"id": "a"}]}, "'parallelism'", id="no-parallelism"),
-        pytest.param({"vertices": [{"id": "a", "parallelism": 0, "max_parallelism": 1}]}, "below 1", id="none"),
-        pytest.param({"samples": [3]}, "wrong kind", id="sample-is-a-number"),
-        pytest.param({"now": "soon"}, "soon", id="no-time"),
-        pytest.param({"now": math.inf}, "wrong kind", id="no-end-of-time"),
+        pytest.param({"vertices": None}, "vertices is None: Input should be a valid list", id="no-vertices"),
+        pytest.param({"vertices": [{"id": "a"}]}, "vertices.0.parallelism is missing", id="no-parallelism"),
+        pytest.param({"vertices": [A | {"parallelism": 0}]}, "greater than or equal to 1", id="none"),
+        pytest.param({"vertices": [A, A]}, "two vertices have the id a", id="twice"),
+        pytest.param({"samples": [3]}, "samples.0 is 3", id="sample-is-a-number"),
+        pytest.param({"samples": [{"at": 1, "vertices": {"a": {"load": "x"}}}]}, "a.load is 'x'", id="load-is-a-word"),
+        pytest.param({"now": "soon"}, "now is 'soon'", id="no-time"),
+        pytest.param({"now": math.inf}, "now is inf", id="no-end-of-time"),
         pytest.param({"profile": "other"}, "other", id="unknown-profile"),
         pytest.param({"config": {"job.autoscaler.metrics.window": "x"}}, "metrics.window", id="bad-option"),
-        pytest.param({"config": [1]}, "wrong kind", id="config-is-a-list"),
-        pytest.param({"now": 10**400}, "64 bits", id="beyond-all-times"),
-        pytest.param({"samples": [{"at": -(10**400), "vertices": {}}]}, "64 bits", id="before-all-times"),
-        pytest.param({"vertices": [A | {"id": ["a"]}]}, "is a text", id="id-is-a-list"),
+        pytest.param({"config": [1]}, "config is [1]", id="config-is-a-list"),
+        pytest.param({"now": 10**400}, "now is 1000", id="beyond-all-times"),
+        pytest.param({"samples": [{"at": -(10**400), "vertices": {}}]}, "samples.0.at is", id="before-all-times"),
+        pytest.param({"vertices": [A | {"id": ["a"]}]}, "vertices.0.id is ['a']", id="id-is-a-list"),
         pytest.param({"vertices": [A | {"source_partitions": "many"}]}, "many", id="partitions-are-a-word"),
-        pytest.param({"vertices": [A | {"source_partitions": [1]}]}, "wrong kind", id="partitions-are-a-list"),
-        pytest.param({"vertices": [A | {"max_parallelism": 10**30}]}, "64 bits", id="too-parallel"),
+        pytest.param({"vertices": [A | {"source_partitions": [1]}]}, "is [1]", id="partitions-are-a-list"),
+        pytest.param({"vertices": [A | {"max_parallelism": 10**30}]}, "max_parallelism is", id="too-parallel"),
         pytest.param({"vertices": [A | {"inputs": [{"id": "b"}]}]}, "unknown input b", id="unknown-input"),
         pytest.param({"vertices": [A | {"inputs": [{"id": "a"}]}]}, "in a circle: a, a", id="circle"),
-        pytest.param({"restarts": [{"at": 1, "duration_s": 10**400}]}, "64 bits", id="endless-restart"),
+        pytest.param({"restarts": [{"at": 1, "duration_s": 10**400}]}, "duration_s is", id="endless-restart"),
         pytest.param({"vertex_rules": {"a": {"min": "few"}}}, "few", id="bad-rule"),
-        pytest.param({"vertex_rules": ["a"]}, "wrong kind", id="rules-are-a-list"),
+        pytest.param({"vertex_rules": ["a"]}, "vertex_rules is ['a']", id="rules-are-a-list"),
     ],
 )
 def test_what_is_no_case(changes: dict[str, Any], says: str) -> None:
@@ -130,9 +132,11 @@ def test_what_is_no_case(changes: dict[str, Any], says: str) -> None:
     assert says in found["error"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "[" * 100_000])
-def test_what_is_no_document(text: str) -> None:
-    """A line that is not JSON, or no object, is answered too."""
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", "null", "[" * 100_000, b'{"name": "\xff"}', '{"name": "\\ud800"}']
+)
+def test_what_is_no_document(text: str | bytes) -> None:
+    """A line that is not JSON, not UTF-8, or no object, is answered too."""
     assert decide_case(text).keys() == {"name", "error"}
     assert decide_case(text)["name"] is None
 
@@ -146,6 +150,19 @@ def test_odd_values_of_a_vertex_are_decided_on(changes: dict[str, Any]) -> None:
     assert "reason" in found
 
 
+def test_a_case_too_odd_to_decide_on_keeps_its_name() -> None:
+    """A line that is JSON is answered under the name it carries, whatever else is wrong with it."""
+    assert decide_case('{"name": "x"}') == {"name": "x", "error": "now is missing"}
+
+
+def test_what_is_not_a_number_is_absent() -> None:
+    """A number written as NaN, bare or as a text, is one that is not known."""
+    samples = [{"at": NOW, "vertices": {"a": {"load": math.nan, "lag": "NaN"}}, "job": {"heap_usage": math.nan}}]
+    case = read_case(a_case(samples=samples))
+    assert case == read_case(a_case(samples=[{"at": NOW, "vertices": {"a": {}}}]))
+    assert case == read_case(json.dumps(a_case(samples=samples)))
+
+
 def test_rules_of_vertices_are_part_of_a_case() -> None:
     """A case holds what rules say of its vertices, every part of which may be absent."""
     rules = {"a": {"min": 2, "max": 3, "exclude": False, "utilization": 0.5, "keep_equal_to": "b"}, "b": {}}
@@ -157,7 +174,7 @@ def test_rules_of_vertices_are_part_of_a_case() -> None:
 
 def test_a_missing_key_is_named() -> None:
     """What is missing is said."""
-    with pytest.raises(CaseError, match="'now'"):
+    with pytest.raises(CaseError, match="now is missing"):
         read_case({"vertices": [], "samples": [], "running_since": 0})
 
 

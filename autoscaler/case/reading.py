@@ -1,0 +1,175 @@
+"""From the document of a case to the values a decision is made on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from operator import attrgetter
+from typing import NamedTuple
+
+from autoscaler import options
+from autoscaler.case.document import (
+    CaseDocument,
+    DelayedDocument,
+    Document,
+    RestartDocument,
+    RuleDocument,
+    SampleDocument,
+    ScalingDocument,
+    ValuesDocument,
+    VertexDocument,
+    checked,
+)
+from autoscaler.core.graph import in_topological_order
+from autoscaler.core.rounding import known
+from autoscaler.model import (
+    Cluster,
+    DelayedRequest,
+    DelayedScaleDown,
+    History,
+    Input,
+    Millis,
+    Policy,
+    Restart,
+    Sample,
+    Scaling,
+    Topology,
+    Vertex,
+    VertexRule,
+    VertexSample,
+    Window,
+    frozen,
+)
+
+_BY_TIME = attrgetter("at")
+
+
+class Case(NamedTuple):
+    """What ``decide`` is asked, in its order, and the name the answer carries."""
+
+    window: Window
+    history: History
+    policy: Policy
+    cluster: Cluster
+    now: Millis
+    name: str | None
+
+
+def read_case(document: str | bytes | Document, extras: bool | None = None) -> Case:
+    """Return the values of a case; ``extras`` overrides what its profile says. Raises ``ValueError``."""
+    case = checked(document)
+    config = {key: _text(value) for key, value in (case.get("config") or {}).items()}
+    return Case(
+        window=Window(
+            topology=Topology(vertices=in_topological_order(map(_vertex, case["vertices"]))),
+            running_since=case["running_since"],
+            samples=tuple([_sample(each) for each in case["samples"]]),
+        ),
+        history=_history(case),
+        policy=_policy(case, config, extras),
+        cluster=options.cluster(config, _number(case.get("task_manager_cpu"))),
+        now=case["now"],
+        name=case.get("name"),
+    )
+
+
+def _text(value: object) -> str:
+    """Return a configuration value as flink-conf has it, should the document hold a number or a boolean."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value) if isinstance(value, int | float) else str(value)
+
+
+def _number(value: float | None) -> float | None:
+    """Return a number; what is not a number is absent."""
+    return None if value is None else known(value)
+
+
+def _policy(case: CaseDocument, config: Mapping[str, str], extras: bool | None) -> Policy:
+    policy = options.policy(config, case.get("profile") or options.EMR, extras)
+    said = case.get("vertex_rules")
+    if not said:
+        return policy
+    return replace(policy, vertex_rules=frozen({vertex_id: _vertex_rule(rule) for vertex_id, rule in said.items()}))
+
+
+def _vertex_rule(raw: RuleDocument) -> VertexRule:
+    return VertexRule(
+        min_parallelism=raw.get("min"),
+        max_parallelism=raw.get("max"),
+        excluded=raw.get("exclude"),
+        utilization=_number(raw.get("utilization")),
+        keep_equal_to=raw.get("keep_equal_to"),
+    )
+
+
+def _vertex(raw: VertexDocument) -> Vertex:
+    group = raw.get("slot_sharing_group")
+    return Vertex(
+        id=raw["id"],
+        name=raw.get("name") or raw["id"],
+        parallelism=raw["parallelism"],
+        max_parallelism=raw["max_parallelism"],
+        inputs=tuple(
+            [
+                Input(id=each["id"], ship_strategy=(each.get("ship_strategy") or "").upper())
+                for each in raw.get("inputs") or ()
+            ]
+        ),
+        finished=bool(raw.get("finished")),
+        slot_sharing_group=None if group is None else str(group),
+        source_partitions=max(0, raw.get("source_partitions") or 0) or None,
+    )
+
+
+def _sample(raw: SampleDocument) -> Sample:
+    job = raw.get("job") or {}
+    return Sample(
+        at=raw["at"],
+        vertices={vertex_id: _vertex_sample(values) for vertex_id, values in raw["vertices"].items()},
+        gc_pressure=_number(job.get("gc_pressure")),
+        heap_usage=_number(job.get("heap_usage")),
+        slots_used=_number(job.get("slots_used")),
+        doubts=tuple(raw.get("doubts") or ()),
+    )
+
+
+def _vertex_sample(raw: ValuesDocument) -> VertexSample:
+    values = map(raw.get, VertexSample._fields)
+    return VertexSample._make([value if value == value else None for value in values])  # not a number is absent
+
+
+def _history(case: CaseDocument) -> History:
+    scalings = case.get("history") or {}
+    delayed = case.get("delayed_scale_down") or {}
+    return History(
+        scalings={
+            vertex_id: tuple(sorted(map(_scaling, records), key=_BY_TIME)) for vertex_id, records in scalings.items()
+        },
+        restarts=tuple(sorted(map(_restart, case.get("restarts") or ()), key=_BY_TIME)),
+        delayed={vertex_id: _delayed(state) for vertex_id, state in delayed.items()},
+    )
+
+
+def _scaling(raw: ScalingDocument) -> Scaling:
+    return Scaling(
+        at=raw["at"],
+        from_parallelism=raw["from"],
+        to_parallelism=raw["to"],
+        tpr=_number(raw.get("tpr")),
+        expected_rate=_number(raw.get("expected_rate")),
+    )
+
+
+def _restart(raw: RestartDocument) -> Restart:
+    duration_s = raw.get("duration_s")
+    return Restart(at=raw["at"], duration_s=None if duration_s is None else int(duration_s))
+
+
+def _delayed(raw: DelayedDocument) -> DelayedScaleDown:
+    requests = [
+        DelayedRequest(at=each["at"], parallelism=each["parallelism"], outside_bounds=bool(each.get("outside_bounds")))
+        for each in raw.get("requests") or ()
+    ]
+    return DelayedScaleDown(first=raw["first"], requests=tuple(requests))
