@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import os
 import pwd
 import sys
@@ -27,6 +29,7 @@ from autoscaler.web import PortBusy
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # as a shell says of a command that Ctrl-C ended
+UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what becomes of output on a full or broken disk
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -36,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.command(options))
+        status = int(options.command(options))
+        print(end="", flush=True)  # whether all could be written is known only now
+        return status
     except (SettingsError, PortBusy) as error:
         print(f"autoscaler: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -47,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # the reader of our output went away; Python would complain once more while it closes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in UNWRITTEN:
+            raise
+        print(f"autoscaler: the output could not be written: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -57,8 +67,10 @@ def entry() -> None:
     Reads that hang in a worker end by their own time-out, which an exit must not wait for: nothing they could still
     do would be stored.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names hold characters that not every terminal has
     status = main()
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # closed ones are None
         with suppress(OSError, ValueError):
             stream.flush()
     os._exit(status)
@@ -82,9 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     history.add_argument("job", metavar="JOB", help="a job's name, its application's, or both as application/job")
     history.add_argument("--limit", type=int, default=20, help="how many of each, newest first (20)")
     check = _command(commands, "check-config", _check_config, "check settings and flink-conf; 1 if there are errors")
-    check.add_argument("--application", metavar="A", help="a running application's id or name: check what it asks for")
+    subject = check.add_mutually_exclusive_group()
+    subject.add_argument(
+        "--application", metavar="A", help="a running application's id or name: check what it asks for"
+    )
     check.add_argument("--job", metavar="J", help="one job of it")
-    check.add_argument(
+    subject.add_argument(
         "--from-standalone",
         type=Path,
         metavar="FILE",
@@ -176,6 +191,9 @@ def _history(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _check_config(options: argparse.Namespace, settings: Settings) -> int:
+    if options.job is not None and options.application is None:
+        print("autoscaler: --job names a job of an application: give --application too", file=sys.stderr)
+        return BAD_INPUT
     if options.from_standalone is not None:
         return check_standalone(options.from_standalone, as_json=options.json)
     configure_logging(settings.log.format, "error")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
@@ -42,9 +43,22 @@ def _bytes(value: object) -> object:
 
 
 def _http_address(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("expected an address such as http://host:8088")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        usable = False
+    if not usable or any(character.isspace() for character in value):
+        raise ValueError(
+            "expected an address such as http://host:8088; in an environment variable several are separated by commas"
+        )
     return value.rstrip("/")
+
+
+def _at_least_one(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise ValueError("expected at least one address such as http://host:8088")
+    return value
 
 
 def _listed(value: object) -> object:
@@ -102,9 +116,9 @@ class Settings(BaseSettings):
     cluster: str = "default"
     mode: Literal["act", "advise"] = "act"
     profile: Literal["emr", "apache"] = "emr"
-    resource_managers: Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_listed)] = Field(
-        default=("http://localhost:8088",), min_length=1
-    )
+    resource_managers: Annotated[
+        tuple[Address, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_at_least_one)
+    ] = ("http://localhost:8088",)
     flink_conf: Path | None = Path("/etc/flink/conf")
     applications: Applications = Applications()
     discovery_interval: Duration = 30_000

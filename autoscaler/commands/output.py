@@ -29,7 +29,7 @@ def plain(value: Any) -> Any:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(plain(value), ensure_ascii=False))
+    print(json.dumps(plain(value)))
 
 
 def visible(text: str) -> str:

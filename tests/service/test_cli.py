@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -255,14 +258,16 @@ CASE = {
 def test_decide_answers_line_by_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every case has its answer in its place; those that are none are told, and the status says so."""
     file = tmp_path / "cases.jsonl.gz"
-    file.write_bytes(gzip.compress(f"{json.dumps(CASE)}\nno case\n\n{json.dumps(CASE | {'name': 'b'})}\n".encode()))
+    other = json.dumps(CASE | {"name": "one\u2028line"}, ensure_ascii=False).encode()
+    deep = b"[" * 100_000
+    file.write_bytes(gzip.compress(b"\n".join((deep, json.dumps(CASE).encode(), b"no case", b"", b"\xff", other))))
     assert main(["decide", str(file)]) == 1
     streams = capsys.readouterr()
-    first, second, third = map(json.loads, streams.out.splitlines())
+    nested, first, second, third, last = map(json.loads, streams.out.splitlines())
     assert (first["name"], first["reason"]) == ("two samples", "NOT_READY")
-    assert "error" in second
-    assert third["name"] == "b"
-    assert "1 of the cases could not be answered" in streams.err
+    assert all(each.keys() == {"name", "error"} for each in (nested, second, third))
+    assert last["name"] == "one\u2028line"
+    assert "3 of 5 cases could not be answered" in streams.err
 
 
 @pytest.mark.parametrize("extras", ["on", "off"])
@@ -274,10 +279,43 @@ def test_decide_a_single_document(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert json.loads(capsys.readouterr().out)["reason"] == "NOT_READY"
 
 
-def test_decide_without_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that cannot be read is bad input."""
-    assert main(["decide", str(tmp_path / "none")]) == 2
+@pytest.mark.parametrize("content", [None, b"\x1f\x8b\x08\x00", gzip.compress(b"x" * 100)[:-20] + b"y" * 20])
+def test_decide_without_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None) -> None:
+    """A file that is not there, or whose compression is broken, is bad input."""
+    file = tmp_path / "cases.gz"
+    if content is not None:
+        file.write_bytes(content)
+    assert main(["decide", str(file)]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_decide_an_empty_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No case is no error, but said."""
+    (tmp_path / "cases.jsonl").write_text("\n\n")
+    assert main(["decide", str(tmp_path / "cases.jsonl")]) == 0
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert "there is no case in it" in streams.err
+
+
+def test_output_that_cannot_be_written(tmp_path: Path) -> None:
+    """A full disk is said in one line; a character the terminal has not is shown by its number."""
+    command = [str(Path(sys.executable).parent / "autoscaler")]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run([*command, "options"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "could not be written: No space left on device" in ended.stderr
+    (tmp_path / "flink-conf.yaml").write_text("job.autoscaler.yarn.id: \u65e5\n", encoding="utf-8")
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1", "AUTOSCALER_FLINK_CONF": str(tmp_path)}
+    ended = subprocess.run([*command, "check-config"], env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+    assert "\\u65e5" in ended.stdout
+
+
+def test_check_config_of_a_job_needs_its_application(capsys: pytest.CaptureFixture[str]) -> None:
+    """A job is looked for in an application; a name that would be ignored is refused."""
+    assert main(["check-config", "--job", "orders"]) == 2
+    assert "give --application too" in capsys.readouterr().err
 
 
 def test_options_lists_and_describes(capsys: pytest.CaptureFixture[str]) -> None:

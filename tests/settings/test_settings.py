@@ -77,7 +77,11 @@ def test_values_have_units(tmp_path: Path) -> None:
         ("discovery_interval: soon", r":1: `discovery_interval` is 'soon'"),
         ("workers: 0", r":1: `workers` is 0"),
         ("http:\n  port: 99999", r":2: `http\.port` is 99999"),
-        ("resource_managers: []", r":1: `resource_managers` is"),
+        ("resource_managers: []", r":1: `resource_managers` is \[\]: expected at least one address"),
+        ("resource_managers: 'http://[::1'", r":1: `resource_managers\.0` is 'http://\[::1': expected an address"),
+        ("resource_managers: ['http://']", r":1: `resource_managers\.0` is 'http://': expected an address"),
+        ("resource_managers: ['http://a:99999']", r":1: `resource_managers\.0` is 'http://a:99999': expected"),
+        ("resource_managers: ['http://a b:1']", r":1: `resource_managers\.0` is 'http://a b:1': expected"),
         ("resource_managers:\n  - rm:8088", r":2: `resource_managers\.0` is 'rm:8088': expected an address such as"),
         ("a: [", r":\d: not valid YAML"),
         ("- a", r":1: expected `key: value` lines, found list"),
@@ -88,6 +92,14 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, message
     file = write(tmp_path, text)
     with pytest.raises(SettingsError, match=re.escape(str(file)) + message):
         load_settings(file)
+
+
+def test_an_address_in_the_environment_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One mistake is one message, which says how several addresses are written."""
+    monkeypatch.setenv("AUTOSCALER_RESOURCE_MANAGERS", "rm")
+    with pytest.raises(SettingsError, match=r"AUTOSCALER_RESOURCE_MANAGERS: .*'rm': .*separated by commas") as error:
+        load_settings()
+    assert str(error.value).count("\n") == 0
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
