@@ -195,7 +195,7 @@ def _check_config(options: argparse.Namespace, settings: Settings) -> int:
         print("autoscaler: --job names a job of an application: give --application too", file=sys.stderr)
         return BAD_INPUT
     if options.from_standalone is not None:
-        return check_standalone(options.from_standalone, as_json=options.json)
+        return check_standalone(options.from_standalone, settings.profile, as_json=options.json)
     configure_logging(settings.log.format, "error")
     looking = service.Service(settings, NothingRemembered(None), act=False)
     return check_config(looking, settings, options.application, options.job, as_json=options.json)

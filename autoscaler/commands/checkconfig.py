@@ -8,11 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 from autoscaler.cluster import Application, ClusterError
-from autoscaler.commands.output import print_json, print_table
+from autoscaler.commands.output import print_json, print_table, say
 from autoscaler.flinkconf import STANDARD
 from autoscaler.loop import VALIDATORS
 from autoscaler.model import JobKey, Millis
 from autoscaler.options import (
+    APACHE,
     Layer,
     Problem,
     Resolved,
@@ -35,6 +36,8 @@ SHIPPED = (
     "Flink ships the cluster's flink-conf with each submission: an edit on the cluster does not reach running jobs. "
     "A rule in the settings file does, and so does a command (`autoscaler set`)."
 )
+
+DEFAULTS = "Set `profile: apache` in the settings: what is not set then means what it did there, old names included."
 
 
 def check_config(
@@ -116,7 +119,7 @@ def _find(running: Sequence[Application], wanted: str) -> Application:
     return found[0]
 
 
-def check_standalone(file: Path, *, as_json: bool) -> int:
+def check_standalone(file: Path, profile: str, *, as_json: bool) -> int:
     """Say what each key of Apache Flink's standalone autoscaler's configuration means here."""
     try:
         text = file.read_text(encoding="utf-8")
@@ -126,11 +129,13 @@ def check_standalone(file: Path, *, as_json: bool) -> int:
     nested = file.name == STANDARD
     conf = (parse_config_yaml if nested else parse_flink_conf)(text, str(file))
     found = (*conf.problems, *migrate(conf.entries))
+    note = "" if profile == APACHE else DEFAULTS
     if as_json:
-        print_json({"problems": found})
+        print_json({"problems": found, "note": note})
     else:
         for problem in found:
-            print(problem)
+            say(str(problem))
+        say(note)
     return 1 if any(problem.severity is Severity.ERROR for problem in found) else 0
 
 
@@ -152,7 +157,7 @@ def report(resolved: Resolved, found: Sequence[Problem], *, as_json: bool) -> No
     print_table(("key", "value", "source", "shadows"), rows)
     print()
     for problem in found:
-        print(problem)
+        say(str(problem))
     if not found:
         print("no problems found")
     print(SHIPPED)

@@ -282,8 +282,8 @@ _STEPS = (
     Key(
         name="scale-up.max-factor",
         type=DOUBLE,
-        emr="100000.",
-        apache="100000.",
+        emr="100000",
+        apache="100000",
         fills="scale_up_max_factor",
         low=0,
         help="How far a vertex grows at once: the new parallelism is at most current * (1 + factor).",

@@ -246,10 +246,6 @@ class Store:
             since: Millis | None = connection.scalar(wanted)
             return since
 
-    def size_bytes(self) -> int | None:
-        """Return the bytes in use, pages free for new rows not counted; ``None`` for a server."""
-        return self._size().used if self._place.is_sqlite else None
-
     # -------------------------------------------------------------- retention
 
     def retain(self, now: Millis) -> Retained:

@@ -73,7 +73,7 @@ EXAMPLES = {
     "vertex.min-parallelism": ("2", "min_parallelism", 2),
     "vertex.max-parallelism": ("50", "max_parallelism", 50),
     "scale-down.max-factor": ("1.5", "scale_down_max_factor", 1.5),
-    "scale-up.max-factor": ("100000.", "scale_up_max_factor", 100_000.0),
+    "scale-up.max-factor": ("100000", "scale_up_max_factor", 100_000.0),
     "catch-up.duration": ("0", "catch_up_duration", 0),
     "restart.time": ("45900 ms", "restart_time", 45_900),
     "restart.time-tracking.enabled": ("true", "restart_time_tracking", True),

@@ -215,6 +215,7 @@ def test_check_config_from_standalone(tmp_path: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     assert "job.autoscaler.decision.interval" in out
     assert "means the same here" in out
+    assert "Set `profile: apache`" in out
     assert main(["check-config", "--from-standalone", str(tmp_path / "none.yaml")]) == 2
 
 
