@@ -129,11 +129,17 @@ class Settings(BaseSettings):
     log: Log = Log()
     rules: tuple[Mapping[str, Any], ...] = ()
     _source: str = PrivateAttr(default="the environment")
+    _rule_lines: tuple[int, ...] = PrivateAttr(default=())
 
     @property
     def source(self) -> str:
         """The file the settings were read from, for messages."""
         return self._source
+
+    @property
+    def rule_lines(self) -> tuple[int, ...]:
+        """Where in the file each rule begins; empty if the rules come from the environment."""
+        return self._rule_lines
 
     @classmethod
     def settings_customise_sources(
@@ -201,6 +207,9 @@ def _validated(content: dict[str, Any], file: Path | None, node: yaml.Node | Non
         raise SettingsError(f"environment variable: {error}; write it as JSON") from error
     if file is not None:
         settings._source = str(file)
+        if _variable(["rules"]) not in os.environ:
+            lines = (_line_of(node, ("rules", index)) for index in range(len(settings.rules)))
+            settings._rule_lines = tuple(line for line in lines if line is not None)
     return settings
 
 

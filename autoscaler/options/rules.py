@@ -8,7 +8,7 @@ rules win.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -150,8 +150,8 @@ def _model_of(rule: Rule, vertex: Vertex, topology: Topology) -> VertexId | None
     return None
 
 
-def unmatched(rules: Iterable[Rule], jobs: Sequence[KnownJob]) -> tuple[Problem, ...]:
-    """Return a warning for each rule that matches nothing in any of these jobs."""
+def unmatched(rules: Sequence[Rule], jobs: Sequence[KnownJob]) -> tuple[Problem, ...]:
+    """Return a warning for each rule that does nothing in any of these jobs, and for those that contradict."""
     found: list[Problem] = []
     for rule in rules:
         matched = [known for known in jobs if rule.matches_job(known.application, known.job)]
@@ -159,7 +159,7 @@ def unmatched(rules: Iterable[Rule], jobs: Sequence[KnownJob]) -> tuple[Problem,
             found.append(_problem(Severity.WARNING, rule.source, "this rule matches no job"))
         elif rule.is_of_vertices:
             found += _unmatched_in(rule, matched)
-    return tuple(found)
+    return (*found, *_circles(rules, jobs))
 
 
 def _unmatched_in(rule: Rule, jobs: Sequence[KnownJob]) -> list[Problem]:
@@ -174,6 +174,30 @@ def _unmatched_in(rule: Rule, jobs: Sequence[KnownJob]) -> list[Problem]:
     return []
 
 
+def _circles(rules: Sequence[Rule], jobs: Sequence[KnownJob]) -> Iterator[Problem]:
+    """Warn of vertices that are to be kept equal to each other in a circle, where nobody leads."""
+    about = [rule for rule in rules if rule.keep_equal_to is not None]
+    for known in jobs:
+        said = vertex_rules(about, known.application, known.job, known.topology)
+        circle = [vertex.name for vertex in known.topology.vertices if _leads_itself(vertex.id, said)]
+        if circle:
+            message = (
+                f"keep-equal-to leads in a circle in {known.application}/{known.job}, so it counts for none of "
+                f"{', '.join(circle)}"
+            )
+            sources = (rule.source for rule in about if rule.matches_job(known.application, known.job))
+            yield _problem(Severity.WARNING, next(sources), message)
+
+
+def _leads_itself(start: VertexId, said: Mapping[VertexId, VertexRule]) -> bool:
+    leader = said[start].keep_equal_to if start in said else None
+    for _ in said:  # a chain that is longer than this has met one vertex twice
+        if leader is None or leader == start:
+            break
+        leader = said[leader].keep_equal_to if leader in said else None
+    return leader == start
+
+
 # ------------------------------------------------------------------ how rules are written
 
 
@@ -185,10 +209,11 @@ class _RuleError(ValueError):
         self.path = path
 
 
-def parse_rules(written: object, source: str) -> Rules:
+def parse_rules(written: object, source: str, lines: Sequence[int] = ()) -> Rules:
     """Read rules from the plain values of a YAML file; ``source`` names the file in every message.
 
-    A rule that cannot be used is left out and reported; the others stand.
+    ``lines`` says where in the file each rule begins, if it stands in one. A rule that cannot be used is left out
+    and reported; the others stand.
     """
     if written is None:
         return Rules(rules=(), problems=())
@@ -197,7 +222,7 @@ def parse_rules(written: object, source: str) -> Rules:
     rules: list[Rule] = []
     problems: list[Problem] = []
     for index, one in enumerate(written):
-        where = f"{source}: rules[{index}]"
+        where = f"{source}:{lines[index]}: rules[{index}]" if lines else f"{source}: rules[{index}]"
         try:
             rules.append(_rule(one, where))
         except _RuleError as wrong:

@@ -185,6 +185,27 @@ def test_rules_that_match_nothing(match: dict[str, str], settings: dict[str, Any
 
 
 @pytest.mark.parametrize(
+    ("pairs", "named"),
+    [
+        pytest.param([("a1", "b1"), ("b1", "a1")], "Source: orders, enrich", id="two"),
+        pytest.param([("a1", "b1"), ("b1", "c1"), ("c1", "a1")], "Source: orders, enrich, Sink: kafka", id="three"),
+        pytest.param([("c1", "a1"), ("a1", "b1"), ("b1", "a1")], "Source: orders, enrich", id="one-behind-two"),
+        pytest.param([("a1", "b1"), ("b1", "c1")], None, id="a-chain"),
+    ],
+)
+def test_a_circle_of_vertices_kept_equal_is_a_warning(pairs: list[tuple[str, str]], named: str | None) -> None:
+    """Where each vertex follows another nobody leads: the rules count for none of them, which is said."""
+    written = [{"match": {"id": follower}, "set": {"keep-equal-to": leader}} for follower, leader in pairs]
+    found = unmatched(parse_rules(written, FILE).rules, [ORDERS])
+    if named is None:
+        assert found == ()
+    else:
+        (problem,) = found
+        assert problem.severity is Severity.WARNING
+        assert problem.message.endswith(f"in a circle in orders-eu/daily, so it counts for none of {named}")
+
+
+@pytest.mark.parametrize(
     ("rule", "where", "message"),
     [
         pytest.param("all", "", "expected a map, found 'all'", id="no-map"),
@@ -248,6 +269,8 @@ def test_bad_rules(rule: object, where: str, message: str) -> None:
     (problem,) = rules.problems
     assert (problem.severity, problem.source) == (Severity.ERROR, f"{FILE}: rules[1]{where}")
     assert message in problem.message
+    (problem,) = parse_rules([{"set": {"metrics.window": "1 min"}}, rule], FILE, (7, 9)).problems
+    assert problem.source == f"{FILE}:9: rules[1]{where}"
 
 
 def test_no_rules() -> None:

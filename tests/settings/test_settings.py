@@ -109,6 +109,12 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert [line.split(" ")[0].rpartition("yaml")[2] for line in str(error.value).splitlines()] == [":1:", ":2:", ":3:"]
 
 
+def test_rules_know_their_lines(tmp_path: Path) -> None:
+    """What is wrong with a rule can be said with the line it begins on."""
+    text = "rules:\n  - match: {job: a}\n    set: {enabled: true}\n\n  - set: {enabled: true}\n"
+    assert load_settings(write(tmp_path, text)).rule_lines == (2, 5)
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """A missing file, and one that is no text."""
     with pytest.raises(SettingsError, match=r"none\.yaml: cannot be read: .*--config"):
