@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,12 +30,13 @@ from autoscaler.model import (
 from tests.core.builders import HOUR, MINUTE, NOW, RUNNING_SINCE, WINDOW
 
 # A whole window takes long to draw.
-few = settings(max_examples=40)
+few = settings(max_examples=80)
 
 PLAUSIBLE = st.floats(0.0, 1e7)
 RATIOS = st.floats(0.0, 1.2)
-ANY_NUMBER = st.none() | st.floats(allow_nan=False)
+ANY_NUMBER = st.none() | st.sampled_from([0.0, 1.0, math.inf, -math.inf]) | st.floats(allow_nan=False)
 PARALLELISM = st.integers(1, 300)
+COUNTERS = ("accumulated_busy_ms", "records_in", "records_out")
 
 
 @st.composite
@@ -66,30 +68,47 @@ def vertex_samples(numbers: st.SearchStrategy[float | None]) -> st.SearchStrateg
     """Return what a vertex reports, every value any of ``numbers``."""
     return st.builds(
         VertexSample,
-        **dict.fromkeys(
-            ("accumulated_busy_ms", "records_in", "records_out", "records_in_per_s", "lag", "observed_tpr"), numbers
-        ),
+        **dict.fromkeys((*COUNTERS, "records_in_per_s", "lag", "observed_tpr"), numbers),
         load=RATIOS if numbers is PLAUSIBLE else numbers,
         back_pressure=RATIOS,
     )
 
 
 @st.composite
+def vertex_series(draw: st.DrawFn, numbers: st.SearchStrategy[float | None], length: int) -> list[VertexSample]:
+    """Return what a vertex reports in each sample; mostly it keeps up and its counters rise, as counters should."""
+    series = [draw(vertex_samples(numbers)) for _ in range(length)]
+    if draw(st.booleans()):
+        series = [each._replace(lag=0.0, observed_tpr=None) for each in series]
+    if draw(st.integers(0, 3)) == 0:
+        return series
+    for counter in COUNTERS:
+        values = [getattr(each, counter) for each in series]
+        rising = iter(sorted(value for value in values if value is not None))
+        series = [
+            each if value is None else each._replace(**{counter: next(rising)})
+            for each, value in zip(series, values, strict=True)
+        ]
+    return series
+
+
+@st.composite
 def windows(draw: st.DrawFn, numbers: st.SearchStrategy[float | None] = PLAUSIBLE) -> Window:
     """Return a window, mostly full, over arbitrary values."""
     topology = draw(topologies())
-    ages = [*draw(st.lists(st.integers(1, 6), unique=True, max_size=2)), 0]
-    if draw(st.booleans()):
-        ages.append(WINDOW // MINUTE)
+    ages = {*draw(st.lists(st.integers(1, 6), unique=True, max_size=2)), 0}
+    if draw(st.integers(0, 3)) > 0:
+        ages.add(WINDOW // MINUTE)
+    series = {vertex.id: draw(vertex_series(numbers, len(ages))) for vertex in topology.vertices}
     samples = tuple(
         Sample(
             at=NOW - age * MINUTE,
-            vertices={vertex.id: draw(vertex_samples(numbers)) for vertex in topology.vertices},
+            vertices={vertex_id: own[index] for vertex_id, own in series.items()},
             gc_pressure=draw(st.none() | RATIOS),
             heap_usage=draw(st.none() | RATIOS),
             doubts=("a counter is incomplete",) if draw(st.integers(0, 9)) == 0 else (),
         )
-        for age in sorted(set(ages), reverse=True)
+        for index, age in enumerate(sorted(ages, reverse=True))
     )
     return Window(topology=topology, running_since=RUNNING_SINCE, samples=samples)
 
@@ -145,9 +164,9 @@ def policies(**changes: Any) -> st.SearchStrategy[Policy]:
         "metrics_window": WINDOW,
         "stabilization_interval": st.sampled_from([0, MINUTE]),
         "utilization_target": RATIOS,
-        "utilization_boundary": RATIOS,
-        "utilization_max": st.none() | RATIOS,
-        "utilization_min": st.none() | RATIOS,
+        "utilization_boundary": st.floats(0.0, 0.3) | RATIOS,
+        "utilization_max": st.none() | st.none() | RATIOS,
+        "utilization_min": st.none() | st.none() | RATIOS,
         "scale_down_interval": st.sampled_from([0, HOUR]),
         "scale_up_grace_period": st.sampled_from([0, HOUR]),
         "min_parallelism": st.integers(0, 20),

@@ -160,6 +160,18 @@ def test_doubt_never_shrinks(window: Window, history: History, policy: Policy, c
 
 
 @few
+@given(st.floats(0.01, 0.2), st.integers(10, 300), st.integers(0, 5))
+def test_doubt_keeps_what_would_shrink(load: float, parallelism: int, where: int) -> None:
+    """An idle vertex that would be shrunk stays as it is if any sample of its window has a doubt."""
+    window = a_window(a_vertex(parallelism=parallelism), values={"a": {"load": load}})
+    samples = list(window.samples)
+    samples[where] = replace(samples[where], doubts=("incomplete",))
+    doubtful = replace(window, samples=tuple(samples))
+    assert a_decision(window, extras=True).parallelism["a"] < parallelism
+    assert a_decision(doubtful, extras=True).parallelism["a"] == parallelism
+
+
+@few
 @given(windows(), histories(), policies(extras=True), CLUSTERS)
 def test_a_quota_is_never_exceeded_by_growth(
     window: Window, history: History, policy: Policy, cluster: Cluster
@@ -195,7 +207,7 @@ def test_no_number_raises(
             assert value is None or not math.isnan(value)
 
 
-@given(st.floats(0.001, 1.0), st.floats(0.001, 1.0), st.floats(0.0, 1e6), st.floats(0.0, 1e6), st.integers(1, 500))
+@given(st.floats(0.001, 1.0), st.floats(0.001, 1.0), st.floats(0.0, 1e6), st.floats(0.0, 1e6), st.integers(1, 60))
 def test_more_load_never_yields_less(load: float, other: float, lag: float, more: float, parallelism: int) -> None:
     """A busier vertex, or one with more lag, is never sized smaller."""
     vertex = a_vertex(parallelism=parallelism, max_parallelism=1000)
