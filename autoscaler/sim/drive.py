@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from autoscaler.cluster import Application, FlinkRest, ResourceManagers
 from autoscaler.loop import Environment, Fleet, Orders, Wire
-from autoscaler.model import JobKey, Millis, Request
+from autoscaler.model import JobKey, Millis, RequestState
 from autoscaler.options import APACHE, EMR, OptionError, policy, profile_layer
 from autoscaler.sim.cluster import SimCluster
 from autoscaler.sim.edge import DirectHttp, Edge
@@ -31,6 +31,15 @@ Progress = Callable[[float], None]
 """Told now and then which share of a run is done."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One request of the daemon: when it was sent, why, and the state it was in at the end."""
+
+    at: Millis
+    text: str
+    state: RequestState
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What came of one run: its scores, what happened, and why each request was made, latest first."""
@@ -39,7 +48,7 @@ class Run:
     seed: int
     scores: Scores
     record: Record
-    requests: Sequence[Request]
+    requests: Sequence[Reason]
     topology: Sequence[str]
 
 
@@ -74,7 +83,7 @@ def simulate(
             if outside is not None:
                 outside.close()
         key = JobKey(cluster=CLUSTER, application=f"{scenario.job.name}-app", job=scenario.job.name)
-        requests = store.requests(key, 10_000)
+        requests = [Reason(r.sent_at or r.decided_at, r.reason, r.state) for r in store.requests(key, 10_000)]
     record = recorder.finish(edge.calls)
     return Run(
         policy=policy.name,

@@ -13,16 +13,10 @@ from autoscaler.model import RequestState
 from autoscaler.sim import PolicyError, ScenarioError, load_scenario, policy_named, shipped, simulate
 from autoscaler.sim.record import Minute, Record
 from autoscaler.sim.scores import estimate, ratios, score, summarized
-from autoscaler.telemetry import configure_logging
 from tests.sim.builders import SOURCE, T0, WORKER, a_scenario
 
 OURS, NONE = policy_named("ours"), policy_named("none")
 STEP = {"shape": "step", "low": 1_000, "high": 4_000, "up": 60, "down": 1_000}
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    configure_logging("json", "error")
 
 
 def test_a_step_is_followed() -> None:
