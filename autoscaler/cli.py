@@ -19,7 +19,7 @@ from autoscaler.commands.oneshot import PATIENCE_S, NothingRemembered, plan_once
 from autoscaler.commands.operator import SCALING, Operator, set_option, show_commands, unset_option
 from autoscaler.commands.options import show_options
 from autoscaler.commands.show import show_history, show_status
-from autoscaler.commands.simulate import Wanted, simulate_command
+from autoscaler.commands.simulate import Wanted, serve_command, simulate_command
 from autoscaler.options import EMR, PROFILES
 from autoscaler.settings import Settings, SettingsError, load_settings
 from autoscaler.store import Store, StoreError, open_existing, open_to_command
@@ -157,6 +157,8 @@ def _add_simulate(commands: Commands) -> None:
     policies = "ours, reference, none, static-peak, or exec:COMMAND, which answers decision cases line by line"
     who.add_argument("--policy", default="ours", metavar="P", help=f"who decides: {policies} (ours)")
     who.add_argument("--compare", metavar="P,P,...", help="several policies side by side on the same seeds")
+    who.add_argument("--serve", type=int, metavar="PORT", help="serve YARN and Flink over HTTP for whoever decides")
+    parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="with --serve: times the clock (1)")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a page with the curves into a folder")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -260,6 +262,10 @@ def _decide(options: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
+    if options.serve is not None:
+        return serve_command(
+            options.scenario[0], options.serve, options.speed, options.seed, options.set, service.system_clock
+        )
     wanted = Wanted(
         scenarios=options.scenario,
         days=options.days,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 from autoscaler.commands.output import print_json, print_table, say
+from autoscaler.model import Millis
 from autoscaler.sim import Policy, PolicyError, Scenario, ScenarioError, load_scenario, policy_named, shipped
 from autoscaler.sim.compare import Table, run_all
 from autoscaler.sim.report import report
 from autoscaler.sim.scores import TITLES, Estimate, ratios, summarized
+from autoscaler.sim.server import SimServer
 from autoscaler.telemetry import configure_logging
 
 BAD_INPUT = 2
@@ -58,6 +62,26 @@ def simulate_command(wanted: Wanted) -> int:
         first, second = wanted.policies[:2]
         print(f"autoscaler: {name}: {first} has more lag, slots and rescales than {second}", file=sys.stderr)
     return 1 if worse else 0
+
+
+def serve_command(
+    scenario: str, port: int, speed: float, seed: int, settings: Sequence[str], clock: Callable[[], Millis]
+) -> int:
+    """Serve a scenario over HTTP until SIGINT or SIGTERM; 2 for bad input."""
+    stop = threading.Event()
+    try:
+        if speed <= 0:
+            raise ScenarioError(f"--speed {speed:g}: more than 0 is needed")
+        with SimServer(prepared(scenario, None, settings), seed, port, speed, clock) as server:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: stop.set())
+            say(f"{scenario} at {speed:g} times the clock on {server.url}, ResourceManager and web proxy in one")
+            sys.stdout.flush()
+            stop.wait()
+    except ScenarioError as error:
+        print(f"autoscaler: {error}", file=sys.stderr)
+        return BAD_INPUT
+    return 0
 
 
 def prepared(name: str, days: float | None, settings: Sequence[str]) -> Scenario:

@@ -167,11 +167,13 @@ class Edge:
         parts = path.split("/")
         if len(parts) != 3 or parts[0] != "jobs" or parts[2] != "resource-requirements":
             return _error(404, f"Unable to load requested file /{path}.")
-        if parts[1] != flink.job_id(job):
-            return _no_job(path)
         bounds = _bounds(body)
         if bounds is None:
             return _error(400, "Request did not match expected format JobResourceRequirementsBody.")
+        if not bounds:
+            return _error(400, "Request body does not specify resource requirements.")
+        if parts[1] != flink.job_id(job):
+            return _no_job(path)
         problems = _problems(job, bounds)
         if problems:
             return _error(400, "\n".join(problems))
@@ -196,8 +198,6 @@ def _bounds(body: bytes) -> Mapping[VertexId, Bounds] | None:
 
 def _problems(job: SimJob, bounds: Mapping[VertexId, Bounds]) -> list[str]:
     """What Flink's dispatcher objects to, in its words."""
-    if not bounds:
-        return ["Request body does not specify resource requirements."]
     found = [
         f"The request is incomplete, missing job vertex [{vertex}] resource requirements."
         for vertex in job.ids
