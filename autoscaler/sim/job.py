@@ -28,6 +28,7 @@ SLOT_IDLE: Millis = 50_000  # slot.idle.timeout
 TASK_MANAGER_IDLE: Millis = 30_000  # resourcemanager.taskmanager-timeout
 WARM_FROM, WARM_AFTER_S = 0.6, 90.0
 DOWNTIME_SIGMA = 0.35
+SIZED_BY_S = 600.0
 BUFFER_S = 0.2  # records a vertex can hold, in seconds of its capacity
 
 
@@ -405,14 +406,14 @@ class SimJob:
         return {v: Bounds(lower=1, upper=p) for v, p in self.initial.items()}
 
     def _initial_parallelism(self, *, at_peak: bool) -> Mapping[VertexId, int]:
-        """As submitted: what the scenario says, else what the mean of the first hour needs at 70 %."""
+        """As submitted: what the scenario says, else what the mean of the first minutes needs at 70 %."""
         if at_peak:
             rates = {v: max(a.rates) for v, a in self.arrivals.items()}
         elif self.spec.start_parallelism is not None:
             return {v.id: min(self.spec.start_parallelism, v.max_parallelism) for v in self.vertices}
         else:
-            hour = min(3600.0, self.scenario.hours * 3600)
-            rates = {v: a.until(hour) / hour for v, a in self.arrivals.items()}
+            first = min(SIZED_BY_S, self.scenario.hours * 3600)
+            rates = {v: a.until(first) / first for v, a in self.arrivals.items()}
         demands = self.capacities.demands(rates)
         return {v.id: self.capacities.smallest(v, demands[v.id] / 0.7) for v in self.vertices}
 
