@@ -16,6 +16,7 @@ NEVER = 2**63 - 1
 STATES = (
     "CREATED SCHEDULED DEPLOYING INITIALIZING RUNNING FINISHED CANCELING CANCELED FAILED RECONCILING".lower().split()
 )
+NONE_OF_THEM = {state.upper(): 0 for state in STATES}
 TIMESTAMPS = (
     "INITIALIZING",
     "CREATED",
@@ -141,13 +142,13 @@ def job_details(job: SimJob, now: Millis, fetched: Fetched | None) -> dict[str, 
         document |= {"schedulerType": "Adaptive", "application-id": job_id(job)}
     if tasks is None:
         document["vertices"] = [_sparse_vertex(job, vertex) for vertex in reversed(job.vertices)]
-        document["status-counts"] = dict.fromkeys((s.upper() for s in STATES), 0)
+        document["status-counts"] = NONE_OF_THEM
         document["plan"] = {} if job.version < (2, 1) else {"jid": "", "name": "", "type": "", "nodes": []}
         return document
     document["timestamps"] |= {"CREATED": job.running_since, "RUNNING": job.running_since}
     same = fetched if fetched is not None and fetched.running_since == job.running_since else None
     document["vertices"] = [_vertex(job, vertex, tasks.upper(), now, same) for vertex in job.vertices]
-    document["status-counts"] = dict.fromkeys((s.upper() for s in STATES), 0) | {tasks.upper(): len(job.vertices)}
+    document["status-counts"] = NONE_OF_THEM | {tasks.upper(): len(job.vertices)}
     document["plan"] = {
         "jid": job_id(job),
         "name": job.spec.name,
@@ -169,7 +170,7 @@ def _vertex(job: SimJob, vertex: VertexSpec, status: str, now: Millis, fetched: 
         "start-time": job.running_since,
         "end-time": -1,
         "duration": now - job.running_since,
-        "tasks": dict.fromkeys((s.upper() for s in STATES), 0) | {status: parallelism},
+        "tasks": NONE_OF_THEM | {status: parallelism},
         "metrics": _io_metrics(job, vertex, reading),
     }
     if job.version >= (1, 20):
@@ -205,7 +206,7 @@ def _sparse_vertex(job: SimJob, vertex: VertexSpec) -> dict[str, Any]:
         "parallelism": job.initial[vertex.id],
         "start-time": -1,
         "duration": -1,
-        "tasks": dict.fromkeys((s.upper() for s in STATES), 0),
+        "tasks": NONE_OF_THEM,
     }
 
 

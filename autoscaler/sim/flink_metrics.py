@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from autoscaler.model import Millis, VertexId
+from autoscaler.cluster import BUSY
+from autoscaler.model import Millis
 from autoscaler.sim.job import Phase, SimJob
-from autoscaler.sim.meters import Aggregated, Fetched, evenly
+from autoscaler.sim.meters import Aggregated, Fetched, VertexReading, evenly
 from autoscaler.sim.scenario import VertexSpec
-
-LATE_NAMES_S = (30.0, 60.0)  # after a start, until a Kafka reader has registered its lag
 
 
 def metric_names(job: SimJob, vertex: VertexSpec, fetched: Fetched | None) -> list[dict[str, str]]:
     """``/jobs/:id/vertices/:vid/subtasks/metrics`` without ``get``."""
     if fetched is None or job.no_metrics:
         return []
-    names = list(_values(job, vertex, fetched))
+    names = list(_readers(job, vertex, fetched))
     if vertex.is_source:
-        operator, topic = _operator(vertex), job.spec.name
+        operator, topic = _operator(vertex.name), job.spec.name
         names += [
             f"{operator}.KafkaSourceReader.topic.{topic}.partition.{number}.currentOffset"
             for number in range(vertex.partitions)
@@ -34,10 +34,13 @@ def metric_values(
     """The same with ``get``: empty if a name is not there, as Flink has it."""
     if fetched is None or job.no_metrics:
         return []
-    values = _values(job, vertex, fetched)
-    if any(name not in values for name in names):
+    readers, reading = _readers(job, vertex, fetched), fetched.vertices[vertex.id]
+    if any(name not in readers for name in names):
         return []
-    return [_aggregated(name, values[name], aggregates) for name in names]
+    spoilt = vertex.id in job.nan_busy
+    return [
+        _aggregated(name, None if spoilt and name == BUSY else readers[name](reading), aggregates) for name in names
+    ]
 
 
 def _aggregated(name: str, value: Aggregated | None, aggregates: Sequence[str]) -> dict[str, Any]:
@@ -52,40 +55,45 @@ def _aggregated(name: str, value: Aggregated | None, aggregates: Sequence[str]) 
     return found
 
 
-def _values(job: SimJob, vertex: VertexSpec, fetched: Fetched) -> Mapping[str, Aggregated | None]:
-    """A vertex's metrics by name; ``None`` is a value of NaN."""
-    reading = fetched.vertices[vertex.id]
-    p = reading.parallelism
-    task_in = vertex.is_source and job.version < (2, 0)
-    values: dict[str, Aggregated | None] = {
-        "busyTimeMsPerSecond": None if vertex.id in job.nan_busy else reading.busy,
-        "idleTimeMsPerSecond": reading.idle,
-        "backPressuredTimeMsPerSecond": reading.back_pressured,
-        "numRecordsIn": evenly(0.0 if task_in else math.floor(reading.records_in), p),
-        "numRecordsInPerSecond": evenly(0.0 if task_in else reading.in_per_s, p),
-        "numRecordsOut": evenly(math.floor(reading.records_out), p),
-        "numRecordsOutPerSecond": evenly(reading.out_per_s, p),
-    }
-    if vertex.is_source:
-        operator = _operator(vertex)
-        values |= {
-            f"{operator}.numRecordsIn": evenly(math.floor(reading.records_in), p),
-            f"{operator}.numRecordsInPerSecond": evenly(reading.in_per_s, p),
-            f"{operator}.numRecordsOut": evenly(math.floor(reading.records_in), p),
-        }
-        if fetched.at >= job.tasks_since + round(late_by_s(job, vertex.id) * 1000) or fetched.attempt == 0:
-            values[f"{operator}.pendingRecords"] = evenly(math.floor(reading.lag), p)
-    return values
+Reader = Callable[[VertexReading], Aggregated]
+OF_TASKS: Mapping[str, Reader] = {
+    "busyTimeMsPerSecond": lambda r: r.busy,
+    "idleTimeMsPerSecond": lambda r: r.idle,
+    "backPressuredTimeMsPerSecond": lambda r: r.back_pressured,
+    "numRecordsIn": lambda r: evenly(math.floor(r.records_in), r.parallelism),
+    "numRecordsInPerSecond": lambda r: evenly(r.in_per_s, r.parallelism),
+    "numRecordsOut": lambda r: evenly(math.floor(r.records_out), r.parallelism),
+    "numRecordsOutPerSecond": lambda r: evenly(r.out_per_s, r.parallelism),
+}
+OF_SOURCES: Mapping[str, Reader] = {
+    "numRecordsIn": OF_TASKS["numRecordsIn"],
+    "numRecordsInPerSecond": OF_TASKS["numRecordsInPerSecond"],
+    "numRecordsOut": OF_TASKS["numRecordsIn"],
+    "pendingRecords": lambda r: evenly(math.floor(r.lag), r.parallelism),
+}
+UNCOUNTED = ("numRecordsIn", "numRecordsInPerSecond")  # of a source's task before 2.0
+NOTHING: Reader = lambda r: evenly(0.0, r.parallelism)  # noqa: E731 - one of a family
 
 
-def late_by_s(job: SimJob, vertex: VertexId) -> float:
-    """How long after a start a source reports no lag."""
-    return job.chance.uniform(*LATE_NAMES_S, "names", vertex, job.attempt)
+def _readers(job: SimJob, vertex: VertexSpec, fetched: Fetched) -> Mapping[str, Reader]:
+    """What there is to read of a vertex, by name."""
+    if not vertex.is_source:
+        return OF_TASKS
+    has_lag = fetched.at >= job.lag_known_at[vertex.id]
+    return _source_readers(vertex.name, has_lag, job.version >= (2, 0))
 
 
-def _operator(vertex: VertexSpec) -> str:
+@lru_cache(maxsize=256)
+def _source_readers(name: str, has_lag: bool, counts: bool) -> Mapping[str, Reader]:
+    tasks = {key: NOTHING if key in UNCOUNTED and not counts else reader for key, reader in OF_TASKS.items()}
+    operator = _operator(name)
+    known = {key: reader for key, reader in OF_SOURCES.items() if has_lag or key != "pendingRecords"}
+    return tasks | {f"{operator}.{key}": reader for key, reader in known.items()}
+
+
+def _operator(name: str) -> str:
     """The source operator's name as it stands in metric names."""
-    name = vertex.name if vertex.name.startswith("Source: ") else f"Source: {vertex.name}"
+    name = name if name.startswith("Source: ") else f"Source: {name}"
     for char in " .,:":
         name = name.replace(char, "_")
     return name[:80]

@@ -69,8 +69,10 @@ class Flow:
 
     def step(self, seconds: float, arriving: Sequence[float], speed: float) -> None:
         """Let records flow; ``arriving`` are records per second at each stage, ``speed`` is 1 when warmed up."""
-        self._look_forward(seconds, arriving, speed)
-        self._look_back(seconds)
+        if self._look_forward(seconds, arriving, speed):
+            self._look_back(seconds)
+        else:
+            self._may = self._could
         self._move(seconds, arriving, speed)
 
     def wait(self, seconds: float, arriving: Sequence[float]) -> None:
@@ -80,15 +82,20 @@ class Flow:
                 for k, share in enumerate(stage.share):
                     stage.lag[k] += rate * share * seconds
 
-    def _look_forward(self, seconds: float, arriving: Sequence[float], speed: float) -> None:
+    def _look_forward(self, seconds: float, arriving: Sequence[float], speed: float) -> bool:
+        """Return whether anybody might have to wait."""
         could, incoming = self._could, self._incoming
+        full = False
         for i, stage in enumerate(self.stages):
             if stage.inputs:
                 inflow = 0.0
                 for u, sent in stage.inputs:
                     inflow += could[u] * sent
                 incoming[i] = inflow
-                could[i] = min(stage.capacity[0] * speed, inflow + stage.buffer / seconds)
+                offered, capacity = inflow + stage.buffer / seconds, stage.capacity[0] * speed
+                if offered > capacity:
+                    full, offered = True, capacity
+                could[i] = offered
             else:
                 rate = arriving[i]
                 reads = self._reads[i] = [
@@ -96,6 +103,7 @@ class Flow:
                     for capacity, share, lag in zip(stage.capacity, stage.share, stage.lag, strict=True)
                 ]
                 could[i] = sum(reads)
+        return full
 
     def _look_back(self, seconds: float) -> None:
         could, incoming = self._could, self._incoming
@@ -137,4 +145,4 @@ class Flow:
     def _mean_use(self, stage: Stage, done: float, speed: float) -> float:
         plant = stage.plant
         total = sum(plant.capacity)
-        return sum(plant.cost) / plant.parallelism * done / (total * speed) if total else 0.0
+        return sum(plant.cost_of) / plant.parallelism * done / (total * speed) if total else 0.0

@@ -29,6 +29,7 @@ TASK_MANAGER_IDLE: Millis = 30_000  # resourcemanager.taskmanager-timeout
 WARM_FROM, WARM_AFTER_S = 0.6, 90.0
 DOWNTIME_SIGMA = 0.35
 SIZED_BY_S = 600.0
+LATE_NAMES_S = (30.0, 60.0)  # after a start, until a Kafka reader has registered its lag
 BUFFER_S = 0.2  # records a vertex can hold, in seconds of its capacity
 
 
@@ -74,6 +75,7 @@ class SimJob:
             if v.load is not None
         }
         self._sources = [self.arrivals.get(v) for v in self.ids]
+        self._source_places = [(i, v) for i, v in enumerate(self.ids) if v in self.arrivals]
         self.began = self.now = began
         self.version = scenario.version
         self.generation = 1  # of the job id
@@ -104,6 +106,7 @@ class SimJob:
         self.parallelism: Mapping[VertexId, int] = start
         self.running_since = self.tasks_since = began
         self._build(dict.fromkeys(self.arrivals, 0.0))
+        self.lag_known_at = dict.fromkeys(self.arrivals, began)
         self._warm_from = began - round(WARM_AFTER_S * 1000)
         self._plan_checkpoint(began)
         if start != dict(self.initial):
@@ -134,7 +137,8 @@ class SimJob:
 
     def lag(self) -> Mapping[VertexId, float]:
         """Records of each source that were not read yet."""
-        return {v: sum(self.flow.stages[i].lag) for i, v in enumerate(self.ids) if v in self.arrivals}
+        stages = self.flow.stages
+        return {v: sum(stages[i].lag) for i, v in self._source_places}
 
     def positions(self) -> Mapping[VertexId, float]:
         """Records each source has read, those it will read again not counted."""
@@ -280,6 +284,9 @@ class SimJob:
         self._warm_from = now
         began = (now - self.began) / 1000.0
         self.meters = [Meter(stage, began) for stage in self.flow.stages]
+        for vertex in self.arrivals:
+            late = self.chance.uniform(*LATE_NAMES_S, "names", vertex, self.attempt)
+            self.lag_known_at[vertex] = now + round(late * 1000)
         self.changes.append(
             Change(
                 at=self._stopped_at,

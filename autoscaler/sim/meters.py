@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from autoscaler.model import Millis
 from autoscaler.sim.flow import Stage
@@ -20,8 +21,7 @@ Aggregated = tuple[float, float, float, float]
 """Smallest, largest, mean and sum over subtasks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A vertex's counters at the end of a cell."""
 
     at: float
@@ -63,18 +63,13 @@ class Meter:
             ]
             waiting = min(1.0, (last.blocked_s - first.blocked_s) / span)
         p = plant.parallelism
-        back = [waiting * (1000.0 - each) for each in busy]
         elapsed_ms = 1000.0 * (seconds - self.began_s) * p
-        spent = [0.0] * len(stage.use_s)
-        for cost, k in zip(plant.cost, plant.member_of, strict=True):
-            spent[k] += cost
-        busy_ms = min(elapsed_ms, 1000.0 * sum(c * u for c, u in zip(spent, stage.use_s, strict=True)))
+        busy_ms = min(elapsed_ms, 1000.0 * sum(c * u for c, u in zip(plant.cost_of, stage.use_s, strict=True)))
         blocked_ms = min(elapsed_ms - busy_ms, 1000.0 * p * stage.waiting_share_s)
         return VertexReading(
             parallelism=p,
             busy=over_subtasks(busy),
-            back_pressured=over_subtasks(back),
-            idle=over_subtasks([1000.0 - b - w for b, w in zip(busy, back, strict=True)]),
+            waiting=waiting,
             records_in=stage.records_in,
             records_out=stage.records_out,
             in_per_s=max(0.0, last.records_in - first.records_in) / METER_S,
@@ -99,12 +94,12 @@ def evenly(total: float, parallelism: int) -> Aggregated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VertexReading:
-    """One vertex as the metric store holds it. ``busy``, ``back_pressured`` and ``idle`` in milliseconds a second."""
+    """One vertex as the metric store holds it. ``busy`` is in milliseconds a second; in the share ``waiting`` of what
+    is left of each second the vertex waited for its outputs."""
 
     parallelism: int
     busy: Aggregated
-    back_pressured: Aggregated
-    idle: Aggregated
+    waiting: float
     records_in: float
     records_out: float
     in_per_s: float
@@ -113,6 +108,19 @@ class VertexReading:
     busy_ms: float
     blocked_ms: float
     idle_ms: float
+
+    @property
+    def back_pressured(self) -> Aggregated:
+        return self._of_the_rest(self.waiting)
+
+    @property
+    def idle(self) -> Aggregated:
+        return self._of_the_rest(1.0 - self.waiting)
+
+    def _of_the_rest(self, part: float) -> Aggregated:
+        low, high, mean, total = self.busy
+        whole = 1000.0 * self.parallelism
+        return part * (1000.0 - high), part * (1000.0 - low), part * (1000.0 - mean), part * (whole - total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,14 +145,18 @@ class MetricStore:
 
     def read(self, now: Millis) -> Fetched | None:
         """Answer a request. Nothing was fetched before the first one."""
-        if self._coming is not None and now >= self._coming.at + FETCH_TAKES:
-            self._here, self._coming = self._coming, None
-        here = self._here
+        here = self.held(now)
         due = self._asked_at is None or now - self._asked_at >= FETCH_AT_MOST_EVERY
         if due and now >= self.stale_until:
             self._asked_at = now
             self._coming = self._fetch(now) or self._coming
         return here
+
+    def held(self, now: Millis) -> Fetched | None:
+        """What is there, without asking for it."""
+        if self._coming is not None and now >= self._coming.at + FETCH_TAKES:
+            self._here, self._coming = self._coming, None
+        return self._here
 
     def forget(self) -> None:
         """Another JobManager begins with an empty one."""

@@ -75,8 +75,10 @@ class Recorder:
 
     def _cell(self, job: SimJob) -> None:
         record, elapsed = self.record, (job.now - job.began) / 1000.0
-        lag = job.lag()
-        time_lag = max(self._time_lag(job, v, records, elapsed) if records > 0 else 0.0 for v, records in lag.items())
+        time_lag = 0.0
+        for source, records in job.lag().items():
+            if records > 0:
+                time_lag = max(time_lag, self._time_lag(job, source, records, elapsed))
         record.time_lags.append(time_lag)
         record.down_cells += job.phase is not Phase.RUNNING
         if len(record.time_lags) % CELLS_A_MINUTE:
@@ -87,7 +89,7 @@ class Recorder:
             Minute(
                 at=job.now,
                 arriving=sum(rates.values()),
-                lag=sum(lag.values()),
+                lag=sum(job.lag().values()),
                 time_lag_s=time_lag,
                 running=job.phase is Phase.RUNNING,
                 parallelism=tuple(job.parallelism.values()),
@@ -113,7 +115,7 @@ class Recorder:
                 found.append("shrank a saturated vertex")
             if wanted > max(self._cap(vertex), present):
                 found.append("went over a cap")
-        fetched = job.metrics.read(self._cluster.now)
+        fetched = job.metrics.held(self._cluster.now)
         old = fetched is None or self._cluster.now - fetched.at > OLD_AFTER
         if old or job.no_metrics or job.nan_busy:
             found.append("acted on stale or absent data")

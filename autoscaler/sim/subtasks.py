@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plant:
     """The subtasks of one vertex at one parallelism.
 
@@ -23,6 +24,14 @@ class Plant:
     capacity: tuple[float, ...]
     member_of: tuple[int, ...]
     cost: tuple[float, ...]
+
+    @cached_property
+    def cost_of(self) -> tuple[float, ...]:
+        """The costs of a class's subtasks together, per class."""
+        return tuple(
+            sum(cost for cost, k in zip(self.cost, self.member_of, strict=True) if k == i)
+            for i in range(len(self.share))
+        )
 
     @property
     def total(self) -> float:
