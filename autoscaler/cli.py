@@ -21,6 +21,7 @@ from autoscaler.commands.oneshot import PATIENCE_S, NothingRemembered, plan_once
 from autoscaler.commands.operator import SCALING, Operator, set_option, show_commands, unset_option
 from autoscaler.commands.options import show_options
 from autoscaler.commands.show import show_history, show_status
+from autoscaler.commands.simulate import Wanted, serve_command, simulate_command
 from autoscaler.options import EMR, PROFILES
 from autoscaler.settings import Settings, SettingsError, load_settings
 from autoscaler.store import Store, StoreError, open_existing, open_to_command
@@ -145,12 +146,42 @@ def _add_pure_commands(commands: Commands) -> None:
     decide.add_argument(
         "--extras", choices=("on", "off"), help="with or without what goes beyond the reference (by profile)"
     )
+    _add_simulate(commands)
     text = "the job.autoscaler.* keys with their defaults, or all there is to say of one"
     listed = commands.add_parser("options", help=text, description=text)
     listed.set_defaults(command=_options)
     listed.add_argument("key", nargs="?", metavar="KEY", help="one key, with or without job.autoscaler.")
     listed.add_argument("--profile", choices=PROFILES, default=EMR, help="whose defaults (emr)")
     listed.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_simulate(commands: Commands) -> None:
+    text = "run scenarios on a simulated cluster in virtual time and print how well the load was followed"
+    parser = commands.add_parser("simulate", help=text, description=text)
+    parser.set_defaults(command=_simulate)
+    parser.add_argument("scenario", nargs="+", metavar="SCENARIO", help="a shipped scenario's name, a file, or: all")
+    parser.add_argument("--days", type=float, metavar="N", help="how long (as the scenario says)")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="of chance in load and cluster (1)")
+    parser.add_argument(
+        "--seeds", type=_a_count, metavar="N", help="so many seeds from --seed on (1; 5 with --compare)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the job, over the scenario's"
+    )
+    who = parser.add_mutually_exclusive_group()
+    policies = "ours, reference, none, static-peak, or exec:COMMAND, which answers decision cases line by line"
+    who.add_argument("--policy", default="ours", metavar="P", help=f"who decides: {policies} (ours)")
+    who.add_argument("--compare", metavar="P,P,...", help="several policies side by side on the same seeds")
+    who.add_argument("--serve", type=int, metavar="PORT", help="serve YARN and Flink over HTTP for whoever decides")
+    parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="with --serve: times the clock (1)")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write a page with the curves into a folder")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _a_count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: a number of 1 or more is needed")
+    return int(text)
 
 
 def _command(
@@ -246,6 +277,24 @@ def _commands(options: argparse.Namespace, settings: Settings) -> int:
 def _decide(options: argparse.Namespace) -> int:
     extras = None if options.extras is None else options.extras == "on"
     return decide_file(options.file, extras=extras)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    if options.serve is not None:
+        return serve_command(
+            options.scenario[0], options.serve, options.speed, options.seed, options.set, service.system_clock
+        )
+    wanted = Wanted(
+        scenarios=options.scenario,
+        days=options.days,
+        first_seed=options.seed,
+        seeds=options.seeds or (5 if options.compare else 1),
+        settings=options.set,
+        policies=options.compare.split(",") if options.compare else [options.policy],
+        report=options.report,
+        as_json=options.json,
+    )
+    return simulate_command(wanted)
 
 
 def _options(options: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from autoscaler.cluster.flink_json import (
     Memory,
     TaskManagers,
 )
-from autoscaler.cluster.http import HttpClient, PutAnswer
+from autoscaler.cluster.http import JsonHttp, PutAnswer
 from autoscaler.model import Bounds, VertexId
 
 _ALL: Final = "min,max,avg,sum"
@@ -31,9 +31,7 @@ class FlinkRest:
     At most two requests are on their way to one application at a time, over all objects with its id.
     """
 
-    def __init__(
-        self, http: HttpClient, application_id: str, tracking_url: str, timeout_s: float | None = None
-    ) -> None:
+    def __init__(self, http: JsonHttp, application_id: str, tracking_url: str, timeout_s: float | None = None) -> None:
         self.application_id = application_id
         self.tracking_url = tracking_url
         self._http = http

@@ -16,7 +16,7 @@ from enum import StrEnum
 from http.client import HTTPException
 from time import monotonic
 from time import sleep as _sleep
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
 from requests import exceptions as failed
@@ -93,6 +93,16 @@ class Reply(NamedTuple):
     @property
     def is_json(self) -> bool:
         return self.headers.get("Content-Type", "").lower().startswith("application/json")
+
+
+class JsonHttp(Protocol):
+    """What the adapters need of HTTP; see ``HttpClient`` for what each does."""
+
+    def gate(self, application_id: str) -> Gate: ...
+    def get_json(self, url: str, gate: Gate | None = None, timeout_s: float | None = None) -> Any: ...
+    def put_json(
+        self, url: str, body: object, gate: Gate | None = None, timeout_s: float | None = None
+    ) -> PutAnswer: ...
 
 
 class HttpClient:

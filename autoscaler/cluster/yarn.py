@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from autoscaler.cluster.errors import ClusterError, Gone, Rejected, Transient, Unauthorized
-from autoscaler.cluster.http import HttpClient
+from autoscaler.cluster.http import JsonHttp
 from autoscaler.model import Millis
 
 _INFO: Final = "/ws/v1/cluster/info"
@@ -90,7 +90,7 @@ class ResourceManagers:
     Redirects of a standby are not followed: they name the active one by the host name it knows itself by.
     """
 
-    def __init__(self, http: HttpClient, addresses: Sequence[str], timeout_s: float | None = None) -> None:
+    def __init__(self, http: JsonHttp, addresses: Sequence[str], timeout_s: float | None = None) -> None:
         if not addresses:
             raise ValueError("at least one ResourceManager address is needed")
         self.addresses = tuple(_base(address) for address in addresses)

@@ -17,6 +17,7 @@ from rich.live import Live
 from autoscaler.model import JobStatus, Request
 from autoscaler.store import Store, StoreError, open_existing
 from demo.daemon import Daemon
+from demo.stage import LabStage, Stage
 from demo.verdict import Promise, Seen, judge
 from demo.view import Scene, outcome_of, plain_line, render
 
@@ -32,7 +33,7 @@ class DaemonEnded(Exception):  # noqa: N818 - it says what happened
 
 def main() -> int:
     """Play the story once."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     say = Console(stderr=True).print if sys.stderr.isatty() else _say
     lab = Lab(say=lambda line: say(line))
     # beside the lab's other data, which each start of the lab begins anew
@@ -43,7 +44,7 @@ def main() -> int:
         lab.submit_all()
         say(f"all jobs run after {time.monotonic() - began:.0f} s; logs: {lab.layout.log}")
         daemon.start()
-        story = Story(lab, daemon, began)
+        story = Story(LabStage(lab), daemon)
         promises = story.play(sys.stdout)
     except KeyboardInterrupt:
         say("interrupted; cleaning up ...")
@@ -56,12 +57,17 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         daemon.stop()
         lab.down()
+    return told(promises)
+
+
+def told(promises: Sequence[Promise]) -> int:
+    """Print the verdict; 0 only if every promise was kept."""
     for promise in promises:
         print(f"{'kept' if promise.kept else 'BROKEN':7} {promise.text}: {promise.evidence}")
     return 0 if all(promise.kept for promise in promises) else 1
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
@@ -70,12 +76,11 @@ def _say(line: str) -> None:
 
 
 class Story:
-    """One playing of the story's phases, watched through the daemon's store and the lab's processes."""
+    """One playing of the story's phases, watched through the daemon's store and the stage."""
 
-    def __init__(self, lab: Lab, daemon: Daemon, began: float) -> None:
-        self._lab = lab
+    def __init__(self, stage: Stage, daemon: Daemon) -> None:
+        self._stage = stage
         self._daemon = daemon
-        self._began = began
         self._store: Store | None = None
         self._seen: list[Seen] = []
         self._phase = -1
@@ -90,7 +95,7 @@ class Story:
 
     def _loop(self, show: Callable[[Scene], None]) -> None:
         started = time.monotonic()
-        ends = _ends([phase.seconds for phase in self._lab.story.phases])
+        ends = _ends([phase.seconds for phase in self._stage.phases])
         while (elapsed := time.monotonic() - started) < ends[-1]:
             self._enter(next(i for i, end in enumerate(ends) if elapsed < end))
             if (status := self._daemon.ended) is not None:
@@ -103,19 +108,16 @@ class Story:
     def _enter(self, phase: int) -> None:
         if phase != self._phase:
             self._phase = phase
-            self._lab.set_rates(self._lab.story.phases[phase].rates)
+            self._stage.set_rates(self._stage.phases[phase].rates)
 
     def _look(self, elapsed: float) -> Scene:
         statuses = self._statuses()
-        managers: dict[str, int] = {}
-        for container in self._lab.containers():
-            if container.kind == "taskmanager":
-                managers[container.application] = managers.get(container.application, 0) + 1
+        managers = self._stage.task_managers()
         self._remember(statuses, managers, elapsed)
-        story = self._lab.story
-        phase = story.phases[self._phase]
+        phase = self._stage.phases[self._phase]
+        whole = sum(each.seconds for each in self._stage.phases)
         rates = ", ".join(f"{topic} {rate:g}/s" for topic, rate in phase.rates.items())
-        heading = f"{elapsed:4.0f} of {story.seconds:.0f} s   load: {phase.name} ({rates})"
+        heading = f"{elapsed:4.0f} of {whole:.0f} s   load: {phase.name} ({rates})"
         return Scene(heading=heading, statuses=statuses, requests=self._requests(), task_managers=managers)
 
     def _remember(self, statuses: Sequence[JobStatus], managers: dict[str, int], elapsed: float) -> None:

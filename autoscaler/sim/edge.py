@@ -1,0 +1,292 @@
+"""The simulated cluster's network edge: a method and a path come in, a status and a document go out.
+
+The HTTP server serves it to any client; ``DirectHttp`` hands it to the daemon's own adapters without a socket, so that
+their code runs unchanged in virtual time too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from autoscaler.cluster import Gate, PutAnswer, PutResult, Transient
+from autoscaler.cluster.http import Reply, failure, put_answer
+from autoscaler.model import Bounds, Millis, VertexId
+from autoscaler.sim import flink_documents as flink
+from autoscaler.sim import flink_metrics
+from autoscaler.sim import yarn_documents as yarn
+from autoscaler.sim.cluster import SimCluster
+from autoscaler.sim.job import Phase, SimJob
+from autoscaler.sim.scenario import VertexSpec
+
+GRAPH_CACHE: Millis = 3_000  # web.refresh-interval: /jobs/:id and /checkpoints may be this old
+Query = Mapping[str, Sequence[str]]
+ALL_AGGREGATES = ("min", "max", "avg", "sum")
+
+
+class Answered(NamedTuple):
+    """What the other side said: a status and a document, or ``None`` where nobody answers at all."""
+
+    status: int
+    document: Any
+
+
+class NoAnswer(Exception):  # noqa: N818 - it says what happened
+    """Nobody answers at that address now."""
+
+
+class HtmlAnswer(Exception):  # noqa: N818 - as above
+    """The web proxy answers in place of the application, for a person to read."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Edge:
+    """Answers what YARN, its proxy and Flink would, now. ``put`` is told of each change of requirements before it is
+    made."""
+
+    def __init__(self, cluster: SimCluster, settings: Mapping[str, str], proxy: str = "http://proxy:20888") -> None:
+        self.cluster = cluster
+        self.proxy = proxy
+        self.calls = 0
+        self.puts: list[Callable[[Mapping[VertexId, Bounds]], None]] = []
+        self._settings = settings
+        self._cached: dict[str, tuple[Millis, str, Any]] = {}
+
+    def answer(self, method: str, url: str, body: bytes = b"") -> Answered:
+        """Answer one request. Raises NoAnswer and HtmlAnswer."""
+        self.calls += 1
+        path, query = _read(url)
+        if not self.cluster.rm_answers:
+            raise NoAnswer("the ResourceManager does not answer, and its proxy needs it")
+        if path.startswith("/ws/v1/cluster"):
+            return self._yarn(path.removeprefix("/ws/v1/cluster").strip("/"), query)
+        own = f"/proxy/{yarn.application_id(self.cluster)}/"
+        if not path.startswith(own):
+            raise HtmlAnswer(404, "<h1>Application could not be found in RM or history server</h1>")
+        if not self.cluster.master_answers or self.cluster.job.phase is Phase.FAILED:
+            raise HtmlAnswer(500, "<h1>HTTP ERROR 500 java.net.ConnectException: Connection refused</h1>")
+        flink_path = path.removeprefix(own).removeprefix("v1/")
+        if method == "PUT":
+            return self._put(flink_path, body)
+        return self._flink(flink_path, query)
+
+    # -------------------------------------------------------------- YARN
+
+    def _yarn(self, path: str, query: Query) -> Answered:
+        states, kinds = query.get("states", ()), query.get("applicationTypes", ())
+        if path == "apps":
+            return Answered(200, yarn.applications(self.cluster, self.proxy, states, kinds))
+        if path.startswith("apps/"):
+            if path.split("/")[1] != yarn.application_id(self.cluster):
+                why = {"exception": "NotFoundException", "message": f"app with id {path.split('/')[1]} not found"}
+                return Answered(404, {"RemoteException": why})
+            return Answered(200, yarn.application(self.cluster, self.proxy))
+        if path == "nodes":
+            return Answered(200, yarn.nodes(self.cluster, states))
+        known: Mapping[str, Callable[[SimCluster], Any]] = {
+            "info": yarn.info,
+            "": yarn.info,
+            "metrics": yarn.metrics,
+            "scheduler": yarn.scheduler,
+        }
+        if path not in known:
+            return Answered(404, {"RemoteException": {"exception": "NotFoundException", "message": "HTTP 404"}})
+        return Answered(200, known[path](self.cluster))
+
+    # -------------------------------------------------------------- Flink
+
+    def _flink(self, path: str, query: Query) -> Answered:
+        job, now = self.cluster.job, self.cluster.now
+        if path.startswith("jobs/") and path != "jobs/overview":
+            own = flink.job_id(job)
+            if path.split("/")[1] != own:
+                return _no_job(path)
+            return self._job(path.removeprefix(f"jobs/{own}").strip("/"), query)
+        names, aggregates = query.get("get", ()), query.get("agg") or ALL_AGGREGATES
+        known: Mapping[str, Callable[[], Any]] = {
+            "config": lambda: flink.config(job),
+            "overview": lambda: flink.overview(job),
+            "jobs": lambda: flink.jobs(job),
+            "jobs/overview": lambda: flink.jobs_overview(job, now),
+            "jobmanager/config": lambda: flink.configuration(job, self._settings),
+            "jobmanager/metrics": lambda: flink_metrics.manager_metrics(job, names),
+            "taskmanagers": lambda: flink.task_managers(job, now),
+            "taskmanagers/metrics": lambda: flink_metrics.worker_metrics(job, names, aggregates),
+        }
+        if path not in known:
+            return _error(404, f"Unable to load requested file /{path}.")
+        if path.endswith("/metrics"):
+            job.metrics.read(now)
+        return Answered(200, known[path]())
+
+    def _job(self, path: str, query: Query) -> Answered:
+        job, now = self.cluster.job, self.cluster.now
+        known: Mapping[str, Callable[[], Any]] = {
+            "": lambda: self._cache(path, lambda: flink.job_details(job, now, job.metrics.read(now))),
+            "config": lambda: _execution_config(job),
+            "status": lambda: {"status": flink.STATE_OF[job.phase][0]},
+            "metrics": lambda: flink_metrics.job_metrics(job, now, query.get("get", ())),
+            "checkpoints": lambda: self._cache(path, lambda: flink.checkpoints(job)),
+            "checkpoints/config": lambda: flink.checkpoint_config(job),
+            "resource-requirements": lambda: flink.requirements(job),
+            "exceptions": lambda: {"exceptionHistory": {"entries": [], "truncated": False}},
+        }
+        if path in known:
+            return Answered(200, known[path]())
+        if path.startswith("vertices/") and path.endswith("/subtasks/metrics"):
+            vertex = next((v for v in job.vertices if v.id == path.split("/")[1]), None)
+            return Answered(200, [] if vertex is None else self._metrics(vertex, query))
+        return _error(404, f"Unable to load requested file /jobs/{flink.job_id(job)}/{path}.")
+
+    def _cache(self, path: str, render: Callable[[], Any]) -> Any:
+        """Flink keeps what it read of a job for 3 seconds."""
+        now, own = self.cluster.now, flink.job_id(self.cluster.job)
+        at, whose, document = self._cached.get(path, (now - GRAPH_CACHE, own, None))
+        if now - at >= GRAPH_CACHE or whose != own:
+            document = render()
+            self._cached[path] = (now, own, document)
+        return document
+
+    def _metrics(self, vertex: VertexSpec, query: Query) -> list[dict[str, Any]]:
+        job = self.cluster.job
+        fetched = job.metrics.read(self.cluster.now)
+        if "get" not in query:
+            return list(flink_metrics.metric_names(job, vertex, fetched))
+        return flink_metrics.metric_values(job, vertex, fetched, query["get"], query.get("agg") or ALL_AGGREGATES)
+
+    # -------------------------------------------------------------- requirements
+
+    def _put(self, path: str, body: bytes) -> Answered:
+        job = self.cluster.job
+        parts = path.split("/")
+        if len(parts) != 3 or parts[0] != "jobs" or parts[2] != "resource-requirements":
+            return _error(404, f"Unable to load requested file /{path}.")
+        bounds = _bounds(body)
+        if bounds is None:
+            return _error(400, "Request did not match expected format JobResourceRequirementsBody.")
+        if not bounds:
+            return _error(400, "Request body does not specify resource requirements.")
+        if parts[1] != flink.job_id(job):
+            return _no_job(path)
+        problems = _problems(job, bounds)
+        if problems:
+            return _error(400, "\n".join(problems))
+        for told in self.puts:
+            told(bounds)
+        job.put(bounds, self.cluster.now)
+        self._cached.clear()
+        return Answered(200, {})
+
+
+def _bounds(body: bytes) -> Mapping[VertexId, Bounds] | None:
+    try:
+        return {
+            str(vertex): Bounds(
+                lower=int(said["parallelism"]["lowerBound"]), upper=int(said["parallelism"]["upperBound"])
+            )
+            for vertex, said in json.loads(body).items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _problems(job: SimJob, bounds: Mapping[VertexId, Bounds]) -> list[str]:
+    """What Flink's dispatcher objects to, in its words."""
+    found = [
+        f"The request is incomplete, missing job vertex [{vertex}] resource requirements."
+        for vertex in job.ids
+        if vertex not in bounds
+    ]
+    most = {vertex.id: vertex.max_parallelism for vertex in job.vertices}
+    for vertex, bound in bounds.items():
+        if vertex not in most:
+            found.append(f"Job vertex [{vertex}] was not found in the JobGraph.")
+        elif bound.lower < 1 or bound.upper < 1:
+            found.append(
+                f"Both, the requested lower bound [{bound.lower}] and upper bound [{bound.upper}] for job vertex "
+                f"[{vertex}] must be greater than zero."
+            )
+        elif bound.lower > bound.upper:
+            found.append(
+                f"The requested lower bound [{bound.lower}] for job vertex [{vertex}] is higher than the upper bound "
+                f"[{bound.upper}]."
+            )
+        elif bound.upper > most[vertex]:
+            found.append(
+                f"The newly requested parallelism {bound.upper} for the job vertex {vertex} exceeds its maximum "
+                f"parallelism {most[vertex]}."
+            )
+    return found
+
+
+def _execution_config(job: SimJob) -> dict[str, Any]:
+    return {
+        "jid": flink.job_id(job),
+        "name": job.spec.name,
+        "execution-config": {"job-parallelism": 1, "object-reuse-mode": False, "user-config": {}},
+    }
+
+
+@lru_cache(maxsize=256)
+def _read(url: str) -> tuple[str, Query]:
+    """The path of an address, and its query with lists taken apart."""
+    split = urlsplit(url)
+    query = parse_qs(split.query)
+    return split.path, {name: tuple(",".join(texts).split(",")) for name, texts in query.items()}
+
+
+def _error(status: int, text: str) -> Answered:
+    return Answered(status, {"errors": [f"org.apache.flink.runtime.rest.handler.RestHandlerException: {text}\n\tat x"]})
+
+
+def _no_job(path: str) -> Answered:
+    own = path.split("/")[1]
+    if path.endswith("/resource-requirements"):
+        text = f"<Exception on server side:\norg.apache.flink.runtime.messages.FlinkJobNotFoundException: {own}\n\tat x"
+        return Answered(500, {"errors": ["Internal server error.", text]})
+    return Answered(404, {"errors": [f"org.apache.flink.runtime.rest.NotFoundException: Job {own} not found\n\tat x"]})
+
+
+class DirectHttp:
+    """What the daemon's adapters use in place of sockets; errors are judged by the daemon's own code."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._gates: dict[str, Gate] = {}
+
+    def gate(self, application_id: str) -> Gate:
+        return self._gates.setdefault(application_id, Gate(application_id))
+
+    def get_json(self, url: str, gate: Gate | None = None, timeout_s: float | None = None) -> Any:
+        try:
+            answered = self._edge.answer("GET", url)
+        except NoAnswer as error:
+            raise Transient("refused", f"GET {url}: no connection: {error}") from error
+        except HtmlAnswer as error:
+            raise failure("GET", url, _html(error)) from error
+        if answered.status == 200:
+            return answered.document
+        raise failure("GET", url, _reply(answered))
+
+    def put_json(self, url: str, body: object, gate: Gate | None = None, timeout_s: float | None = None) -> PutAnswer:
+        try:
+            answered = self._edge.answer("PUT", url, json.dumps(body).encode())
+        except NoAnswer as error:
+            return PutAnswer(result=PutResult.NOT_SENT, status=None, message=f"PUT {url}: no connection: {error}")
+        except HtmlAnswer as error:
+            return put_answer(url, _html(error))
+        return put_answer(url, _reply(answered))
+
+
+def _reply(answered: Answered) -> Reply:
+    return Reply(answered.status, {"Content-Type": "application/json"}, json.dumps(answered.document).encode())
+
+
+def _html(error: HtmlAnswer) -> Reply:
+    return Reply(error.status, {"Content-Type": "text/html"}, str(error).encode())

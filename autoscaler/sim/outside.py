@@ -1,0 +1,175 @@
+"""Another program decides: it is given one decision case a line and answers one line.
+
+Sampling, requests and what is remembered are as simple as can be: a case once per decision interval while the job runs
+and no rescale is under way; scalings, restarts and held-back scale-downs are kept from its answers.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from autoscaler.case import Case, write_case
+from autoscaler.cluster import ClusterError, FlinkRest, JobDetails
+from autoscaler.loop.action import bounds_to_send, runs
+from autoscaler.loop.observe import Observer
+from autoscaler.model import (
+    Cluster,
+    DelayedRequest,
+    DelayedScaleDown,
+    History,
+    Millis,
+    Restart,
+    Sample,
+    Scaling,
+    VertexId,
+    Window,
+    frozen,
+)
+from autoscaler.options import APACHE, cluster, policy
+from autoscaler.sim.edge import DirectHttp, Edge
+from autoscaler.sim.flink_documents import configuration, job_id
+from autoscaler.sim.policies import PolicyError
+from autoscaler.sim.virtual import VirtualTime
+from autoscaler.sim.yarn_documents import application_id
+
+POKE_TO_READ: Millis = 2_000
+
+
+class Outside:
+    """Runs COMMAND for the length of a run."""
+
+    def __init__(self, command: str, edge: Edge, time: VirtualTime, settings: Mapping[str, str]) -> None:
+        self._command = command
+        self._edge, self._time = edge, time
+        self._config = {entry["key"]: entry["value"] for entry in configuration(edge.cluster.job, settings)}
+        self._policy = policy(self._config, APACHE)
+        self._shape: Cluster = cluster(self._config)
+        self._flink = FlinkRest(DirectHttp(edge), "outside", f"{edge.proxy}/proxy/{application_id(edge.cluster)}/")
+        self._observer: Observer | None = None
+        self._samples: tuple[Sample, ...] = ()
+        self._history = History()
+        self._asked: tuple[Millis, Mapping[VertexId, int]] | None = None
+        try:
+            self._program = subprocess.Popen(  # noqa: S603 - the user names the program
+                shlex.split(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        except (OSError, ValueError) as error:
+            raise PolicyError(f"exec:{command} cannot be started: {error}") from error
+        time.at(time.now, self._poke, name="outside")
+
+    def close(self) -> None:
+        for stream in (self._program.stdin, self._program.stdout):
+            if stream is not None:
+                stream.close()
+        self._program.terminate()
+        self._program.wait(10)
+
+    def _poke(self) -> None:
+        now = self._time.now
+        with suppress(ClusterError):  # the read that follows will say what is the matter
+            self._flink.poke()
+        self._time.at(now + POKE_TO_READ, lambda: self._read(now), name="outside")
+
+    def _read(self, at: Millis) -> None:
+        try:
+            own = job_id(self._edge.cluster.job)
+            seen = next((job for job in self._flink.jobs() if job.id == own), None)
+            if seen is not None and runs(seen):
+                details = self._flink.job(own)
+                if details.running_since is not None:
+                    self._consider(own, details, details.running_since, at)
+        except ClusterError:
+            pass  # the next pass may see more
+        self._time.at(at + self._policy.decision_interval, self._poke, name="outside")
+
+    def _consider(self, own: str, details: JobDetails, running_since: Millis, at: Millis) -> None:
+        present = {v.id: v.parallelism for v in details.topology.vertices}
+        self._note_restart(running_since)
+        self._observer = self._observer or Observer(self._flink, own)
+        observed = self._observer.observe(details, self._policy, at, self._samples)
+        reach = self._policy.metrics_window + self._policy.stabilization_interval + 2 * self._policy.decision_interval
+        self._samples = (*(s for s in self._samples if s.at > at - reach), observed.sample)
+        window = Window(topology=observed.topology, running_since=running_since, samples=self._samples)
+        answer = self._answer(
+            Case(window=window, history=self._history, policy=self._policy, cluster=self._shape, now=at, name=None)
+        )
+        self._history = replace(self._history, delayed=_delayed(answer.get("delayed_scale_down") or {}))
+        if answer.get("rescale"):
+            target = {v: int(answer["parallelism"].get(v, p)) for v, p in present.items()}
+            bounds = bounds_to_send(self._flink.requirements(own), present, target)
+            self._flink.put_requirements(own, bounds)
+            self._history = _with_scalings(self._history, answer, present, target, at)
+
+    def _note_restart(self, running_since: Millis) -> None:
+        """The newest restart took from its decision until the job ran again."""
+        restarts = self._history.restarts
+        if restarts and restarts[-1].duration_s is None and running_since > restarts[-1].at:
+            done = replace(restarts[-1], duration_s=round((self._time.now - restarts[-1].at) / 1000))
+            self._history = replace(self._history, restarts=(*restarts[:-1], done))
+
+    def _answer(self, case: Case) -> dict[str, Any]:
+        assert self._program.stdin is not None
+        assert self._program.stdout is not None
+        line = ""
+        try:
+            self._program.stdin.write(json.dumps(write_case(case, APACHE, self._config)) + "\n")
+            self._program.stdin.flush()
+            line = self._program.stdout.readline()
+            answer = json.loads(line)
+            if not isinstance(answer, dict) or (answer.get("rescale") and "parallelism" not in answer):
+                raise ValueError("no answer to a decision case")
+        except (OSError, ValueError) as error:
+            said = f"answered {line.strip()!r:.200}" if line else "ended without an answer"
+            raise PolicyError(f"exec:{self._command} {said}: {error}") from error
+        return answer
+
+
+def _delayed(document: Mapping[str, Any]) -> Mapping[VertexId, DelayedScaleDown]:
+    return frozen(
+        {
+            vertex: DelayedScaleDown(
+                first=int(state["first"]),
+                requests=tuple(
+                    DelayedRequest(
+                        at=int(each["at"]),
+                        parallelism=int(each["parallelism"]),
+                        outside_bounds=bool(each.get("outside_bounds")),
+                    )
+                    for each in state["requests"]
+                ),
+            )
+            for vertex, state in document.items()
+        }
+    )
+
+
+def _with_scalings(
+    history: History,
+    answer: Mapping[str, Any],
+    present: Mapping[VertexId, int],
+    target: Mapping[VertexId, int],
+    at: Millis,
+) -> History:
+    scalings = dict(history.scalings)
+    for vertex, parallelism in target.items():
+        if parallelism != present[vertex]:
+            said = (answer.get("vertices") or {}).get(vertex) or {}
+            scaling = Scaling(
+                at=at,
+                from_parallelism=present[vertex],
+                to_parallelism=parallelism,
+                tpr=_finite(said.get("tpr")),
+                expected_rate=_finite(said.get("expected_rate")),
+            )
+            scalings[vertex] = (*scalings.get(vertex, ()), scaling)
+    return replace(history, scalings=frozen(scalings), restarts=(*history.restarts, Restart(at=at)), delayed={})
+
+
+def _finite(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float | str) else None
