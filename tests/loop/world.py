@@ -49,6 +49,7 @@ ADAPTIVE = {
     "job.autoscaler.scale-up.grace-period": "0 s",
     "job.autoscaler.restart.time": "10 s",
     "job.autoscaler.catch-up.duration": "5 min",
+    "job.autoscaler.yarn.rescale-timeout": "10 min",
 }
 
 
