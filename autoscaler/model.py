@@ -555,8 +555,8 @@ class Request:
 
     ``before`` and ``target`` hold the parallelism of every vertex, ``requirements`` the body sent, ``former`` the
     requirements it replaced. ``source_rate`` is the records per second all sources together read before it,
-    ``foreign_slots`` the slots of the cluster that other jobs held. ``life`` goes on after ``state`` is final: a change
-    that was made is on probation.
+    ``slots`` what the target takes, ``foreign_slots`` what other jobs held then, ``flink_waits_ms`` how long Flink may
+    put a rescale off by itself. ``life`` goes on after ``state`` is final: a change that was made is on probation.
     """
 
     key: JobKey
@@ -572,7 +572,9 @@ class Request:
     former: Mapping[VertexId, Bounds] = field(default_factory=lambda: frozen({}))
     source_rate: float | None = None
     task_managers: int | None = None
-    foreign_slots: int | None = None
+    slots: int | None = None
+    foreign_slots: int = 0
+    flink_waits_ms: Millis = 0
     state: RequestState = RequestState.INTENDED
     sent_at: Millis | None = None
     answer: str | None = None

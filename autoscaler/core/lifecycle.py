@@ -60,8 +60,13 @@ def is_on_trial(request: Request) -> bool:
 
 
 def is_reached(request: Request, seen: Seen) -> bool:
-    """Tell whether an attempt that began after the request has the target; whether it runs is another question."""
-    return seen.parallelism == dict(request.target) and seen.attempt not in (None, request.running_since)
+    """Tell whether an attempt that began after the request has the target; whether it runs is another question.
+
+    What asks for no other parallelism, as a withdrawal does, starts no attempt.
+    """
+    if seen.parallelism != dict(request.target):
+        return False
+    return dict(request.target) == dict(request.before) or seen.attempt not in (None, request.running_since)
 
 
 # ------------------------------------------------------------------ evidence
@@ -126,15 +131,17 @@ def checkpoints_fail(life: Life, seen: Seen, policy: Policy) -> str | None:
 
 
 def processes_less(life: Life, seen: Seen, policy: Policy) -> str | None:
-    """Less per slot, and less in all, although no less arrives.
+    """Less per slot, less in all, and less than arrives, although no less arrives than before.
 
-    Both, because a job that was sized for more than it gets does less per slot without being worse off.
+    A job that was sized for more than it gets does less per slot, and one that has worked off its lag less in all;
+    neither is worse off.
     """
     before, now = life.before, seen.fare
     was, arrived, slots = (before.throughput, before.arriving, before.slots) if before else (None, None, None)
     if was is None or arrived is None or not slots or now.throughput is None or now.arriving is None or not now.slots:
         return None
-    if now.arriving < arrived or now.throughput >= was:
+    keeps_up = is_hardly_more(now.arriving, now.throughput, now.arriving)
+    if now.arriving < arrived or now.throughput >= was or keeps_up:
         return None
     share = (now.throughput / now.slots) / (was / slots)
     if share >= policy.rollback_throughput:

@@ -151,6 +151,34 @@ def known_requirements(past: Past) -> Request | None:
     return next((request for request in reversed(past) if _was_sent(request)), None)
 
 
+def due(past: Past, policy: Policy) -> tuple[RequestKind, Request] | None:
+    """Return what has to follow a request: the roll-back of a bad one, the withdrawal of what was not reached.
+
+    Each is asked for once: a later request that left, whatever came of it, has taken its place.
+    """
+    for request in reversed([each for each in past if each.state is not RequestState.VOID]):
+        if request.life.phase is Phase.ROLLED_BACK:
+            return (RequestKind.ROLL_BACK, request) if request.former else None
+        if request.kind is not RequestKind.WITHDRAW:
+            break
+    newest = next((each for each in reversed(past) if each.state is not RequestState.VOID), None)
+    if newest is None or policy.back_off <= 0 or newest.kind in (RequestKind.ADOPT, RequestKind.WITHDRAW):
+        return None
+    fell_short = newest.state in (RequestState.PARTIAL, RequestState.TIMED_OUT)
+    return (RequestKind.WITHDRAW, newest) if fell_short else None
+
+
+def lost(past: Past, application_id: str, job_id: str) -> Request | None:
+    """Return the request whose requirements another attempt of the same application may have lost.
+
+    Without high availability a new ApplicationMaster starts the job as it was submitted, under another id.
+    """
+    known = known_requirements(past)
+    if known is None or known.application_id != application_id or known.job_id == job_id:
+        return None
+    return None if known.life.phase is Phase.ROLLED_BACK else known
+
+
 def bad_until(past: Past, target: Mapping[VertexId, int], policy: Policy) -> Millis | None:
     """Return until when a target is known to be bad; each roll-back of it doubles the time."""
     rolled = [

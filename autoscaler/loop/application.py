@@ -46,12 +46,16 @@ class Orders:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
-    """What an application's loop asks of, and tells, the fleet."""
+    """What an application's loop asks of, and tells, the fleet.
+
+    ``commands`` are those of the last discovery, ``commands_now`` reads the store again.
+    """
 
     orders: Callable[[], Orders]
     reachable: Callable[[], bool]
     failed: Callable[[ClusterError], None]
     commands: Callable[[JobKey], tuple[Command, ...]]
+    commands_now: Callable[[JobKey], tuple[Command, ...]]
     claim: Callable[[JobKey, Holder], Claimed]
     release: Callable[[Holder], None]
 
@@ -334,6 +338,7 @@ class ApplicationLoop:
             return
         surroundings = Surroundings(
             acting=lambda: self._fleet.orders().act,
+            undisturbed=lambda: self._fleet.commands_now(subject.key) == commands,
             reachable=self._fleet.reachable,
             standing=self.standing,
             noticed=self.noticed,

@@ -14,7 +14,9 @@ from autoscaler.core.pacing import (
     Wish,
     backed_off_until,
     bad_until,
+    due,
     known_requirements,
+    lost,
     objection,
     overdraft,
     trial_of,
@@ -146,6 +148,68 @@ def test_the_newest_request_that_was_sent_tells_the_requirements() -> None:
     """What was refused or never left is not what the job should have."""
     sent, refused = a_request(), a_request(state=RequestState.REJECTED)
     assert known_requirements([sent, refused, a_request(state=RequestState.VOID)]) is sent
+
+
+# ------------------------------------------------------------------ what has to follow
+
+
+def what(past: list[Request], **policy: Any) -> tuple[RequestKind, int | None] | None:
+    found = due(past, replace(POLICY, **policy))
+    return None if found is None else (found[0], found[1].id)
+
+
+ROLLED_BACK = rolled_back(NOW - HOUR, id=7)
+TIMED_OUT = closed(NOW - HOUR, RequestState.TIMED_OUT, id=8)
+WITHDRAWN = closed(NOW, kind=RequestKind.WITHDRAW, id=9)
+
+
+@pytest.mark.parametrize(
+    ("past", "expected"),
+    [
+        ([], None),
+        ([closed(NOW)], None),
+        ([ROLLED_BACK], (RequestKind.ROLL_BACK, 7)),
+        ([ROLLED_BACK, WITHDRAWN], (RequestKind.ROLL_BACK, 7)),
+        ([ROLLED_BACK, closed(NOW, RequestState.VOID, kind=RequestKind.ROLL_BACK)], (RequestKind.ROLL_BACK, 7)),
+        ([ROLLED_BACK, closed(NOW, kind=RequestKind.ROLL_BACK)], None),
+        ([ROLLED_BACK, closed(NOW, RequestState.REJECTED, kind=RequestKind.ROLL_BACK)], None),
+        ([ROLLED_BACK, adopted(NOW)], None),
+        ([replace(ROLLED_BACK, former={})], None),
+        ([TIMED_OUT], (RequestKind.WITHDRAW, 8)),
+        ([closed(NOW, RequestState.PARTIAL, id=8)], (RequestKind.WITHDRAW, 8)),
+        ([TIMED_OUT, closed(NOW, RequestState.VOID, kind=RequestKind.WITHDRAW)], (RequestKind.WITHDRAW, 8)),
+        ([TIMED_OUT, WITHDRAWN], None),
+        ([TIMED_OUT, adopted(NOW)], None),
+        ([TIMED_OUT, closed(NOW)], None),
+        ([replace(WITHDRAWN, state=RequestState.TIMED_OUT)], None),
+    ],
+)
+def test_what_has_to_follow_is_asked_for_once(
+    past: list[Request], expected: tuple[RequestKind, int | None] | None
+) -> None:
+    """A roll-back follows a bad change, a withdrawal what was not granted, unless something else left since."""
+    assert what(past) == expected
+
+
+def test_nothing_is_withdrawn_where_there_is_no_back_off() -> None:
+    """Then an upper bound stays as it was asked for, and YARN may still grant it."""
+    assert what([TIMED_OUT], back_off=0) is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "found"),
+    [
+        (closed(NOW), True),
+        (closed(NOW, application_id="application_1_0002"), False),
+        (closed(NOW, job_id="new"), False),
+        (ROLLED_BACK, False),
+    ],
+    ids=["another id", "another application", "the same job", "what was bad"],
+)
+def test_what_a_new_applicationmaster_lost(request_: Request, found: bool) -> None:
+    """The same application under another job id has the requirements it was submitted with."""
+    assert (lost([request_], "application_1_0001", "new") is request_) is found
+    assert lost([], "application_1_0001", "new") is None
 
 
 _pasts = st.lists(
