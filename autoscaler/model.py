@@ -410,6 +410,7 @@ class Limit(StrEnum):
     SINK_LIMITED = "sink-limited"
     HOT_KEY = "hot-key"
     PARTITION_LIMITED = "partition-limited"
+    BOTTLENECK = "bottleneck"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -544,6 +545,7 @@ class Life:
     attempt: Millis | None = None
     parallelism: Mapping[VertexId, int] = field(default_factory=lambda: frozen({}))
     attempts: int = 0
+    steps: tuple[Millis, ...] = ()
     failed_checkpoints: int | None = None
     lag_streak: int = 0
     before: Fare | None = None

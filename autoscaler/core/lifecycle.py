@@ -86,6 +86,8 @@ def _noted(request: Request, seen: Seen, policy: Policy, now: Millis) -> Life:
         changes["attempt"] = seen.attempt
         changes["parallelism"] = seen.parallelism or life.parallelism
         changes["attempts"] = life.attempts + 1 if again else 1
+        if life.phase is Phase.REQUESTED and not again:
+            changes["steps"] = (*life.steps, seen.attempt)
     if life.phase is Phase.PROBATION and life.failed_checkpoints is None:
         changes["failed_checkpoints"] = seen.failed_checkpoints
     if life.phase is Phase.PROBATION and seen.fare.lag_growth is not None:

@@ -22,9 +22,11 @@ from autoscaler.model import (
     VertexId,
     frozen,
 )
+from autoscaler.telemetry import sentences
 
 FIRST_LOOKS: tuple[Millis, ...] = (1_000, 2_000, 4_000)
 LOOK_EVERY: Millis = 5_000
+SCHEDULER = "jobmanager.adaptive-scheduler."
 PUT_TIMEOUT_S = 8.0  # a stop waits for a PUT on the wire and must not take longer than 10 s
 
 Objection = tuple[Reason, str]
@@ -160,6 +162,7 @@ def achieved(
     checkpoints: Checkpoints,
     last_seen_before: Millis,
     task_managers: int | None,
+    note: str,
     now: Millis,
 ) -> Request:
     """Close a request whose target runs, with what it cost.
@@ -185,8 +188,30 @@ def achieved(
         replayed_records=replayed,
         restored_checkpoint=restored,
         task_managers=task_managers,
+        note=note,
     )
     return replace(request, state=RequestState.ACHIEVED, outcome=outcome)
+
+
+def advice(request: Request, flink_version: str | None) -> str:
+    """What would have made one restart of several, where TaskManagers came one by one; empty for one restart.
+
+    From 1.19 on Flink can wait between two restarts for as long as the containers took, before it only for a number of
+    subtasks at once. From 2.0 on it waits for all of them by itself.
+    """
+    steps, sent_at = request.life.steps, request.sent_at or request.decided_at
+    if len(steps) < 2:
+        return ""
+    times = ", ".join(sentences.seconds(at - sent_at) for at in steps)
+    said = f"restarted {len(steps)} times as slots came, after {times}"
+    version = flink_version or ""
+    if version.startswith("1.18"):
+        grown = max(request.target[v] - request.before.get(v, 0) for v in request.target)
+        return f"{said}; {SCHEDULER}min-parallelism-increase: {grown} would make it one"
+    if version.startswith("1."):
+        span = sentences.seconds(steps[-1] - steps[0] + LOOK_EVERY)
+        return f"{said}; {SCHEDULER}scaling-interval.min: {span} would make it one"
+    return said
 
 
 def not_achieved(

@@ -34,7 +34,6 @@ from autoscaler.telemetry import sentences
 
 FIRST_THAT_WAITS = (2, 0)  # from here on Flink itself lets a checkpoint complete before it rescales
 FIRST_WITH_COOL_DOWN = (1, 19)
-_SCHEDULER = "jobmanager.adaptive-scheduler."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,7 +237,7 @@ def flink_waits_ms(contract: Contract, flink_version: str | None, checkpoint_int
     def duration(default: Millis, *names: str) -> Millis:
         for name in names:
             try:
-                return parse_duration(config[_SCHEDULER + name])
+                return parse_duration(config[action.SCHEDULER + name])
             except (KeyError, GrammarError):  # Flink would not have started with a value it cannot read
                 continue
         return default

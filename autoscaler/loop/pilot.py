@@ -115,7 +115,10 @@ class Pilot:
         objection: action.Objection | None = None
         try:
             note = self._upkeep.keep_up(subject, details, window, now) if self._may_touch() else None
-            if decision.rescale:
+            if self._is_pinned():
+                self._pending, decision = None, withheld(decision, window, before, Reason.PINNED)
+                detail = self._upkeep.pin(subject, details, now) if self._acting() and self._recalled else "pinned"
+            elif decision.rescale:
                 objection = self._apply(subject, decision, window, detail, now)
             else:
                 self._pending = None
@@ -136,8 +139,13 @@ class Pilot:
             self._upkeep.endure(subject, now)
 
     def _may_touch(self) -> bool:
-        """Whether anything at all may be asked of the job: a paused one is left alone."""
+        """Whether anything at all may be asked of the job: one that is paused or pinned is left alone."""
+        if self._contract.pins:
+            return False
         return self._acting() and self._recalled and self._contract.policy.scaling_enabled
+
+    def _is_pinned(self) -> bool:
+        return bool(self._contract.pins) and self._contract.policy.scaling_enabled
 
     def _explained(self, decision: Decision, topology: Topology) -> str:
         """Why, in a sentence; of a job that is paused also by whom, as somebody may have forgotten to resume it."""

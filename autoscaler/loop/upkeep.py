@@ -29,6 +29,7 @@ from autoscaler.model import (
     Window,
     frozen,
 )
+from autoscaler.options.commands import pinned_vertex, source
 from autoscaler.telemetry import sentences
 
 
@@ -205,6 +206,37 @@ class Upkeep:
             change = (known.target, known.requirements, flink.requirements(job_id))
             objection = self._send(subject, RequestKind.RESTORE, reason, change, details, now)
         return None if objection is None else f"a new ApplicationMaster lost the requirements; {objection[1]}"
+
+    def pin(self, subject: Subject, details: JobDetails, now: Millis) -> str:
+        """Bring a pinned job once to where an operator wants it; return what there is to say of it."""
+        pins = self._contract.pins
+        present = {v.id: v.parallelism for v in details.topology.vertices}
+        wanted: dict[VertexId, int] = {}
+        for command in pins:
+            name = pinned_vertex(command)
+            wanted |= {v.id: int(command.value) for v in details.topology.vertices if name in (v.id, v.name)}
+        target = present | wanted
+        said = "; ".join(
+            f"{sentences.short_name(pinned_vertex(each))} at {each.value} by {source(each)}" for each in pins
+        )
+        given = max(command.at for command in pins)
+        was_asked = any(
+            each.kind is RequestKind.PIN
+            and each.decided_at >= given
+            and each.state is not RequestState.VOID
+            and all(each.target.get(vertex) == number for vertex, number in wanted.items())
+            for each in self.watch.past
+        )
+        if target == present or was_asked or self.watch.open is not None:
+            return f"pinned: {said}"
+        flink, job_id, policy = subject.flink, subject.job_id, self._contract.policy
+        objection = action.refusal(policy, flink.checkpoint_interval_ms(job_id), flink.checkpoints(job_id))
+        if objection is None:
+            live = flink.requirements(job_id)
+            bounds = action.bounds_to_send(live, present, target)
+            reason = f"pinned, {sentences.changes(details.topology, present, target)}: {said}"
+            objection = self._send(subject, RequestKind.PIN, reason, (frozen(target), bounds, live), details, now)
+        return f"pinned: {said}" if objection is None else f"{objection[1]}; pinned: {said}"
 
     # -------------------------------------------------------------- requests
 

@@ -98,7 +98,8 @@ class Watch:
         as_before = action.runs(mine) and mine.total == sum(request.before.values())
         if as_before:
             self._last_seen_before = now
-        worth_it = mine.total == sum(request.target.values()) or self.is_overdue(policy, now)
+        moved_on = mine.total not in (0, sum(request.before.values()))
+        worth_it = moved_on or mine.total == sum(request.target.values()) or self.is_overdue(policy, now)
         details = subject.flink.job(subject.job_id) if worth_it else None
         seen = self._seen(subject, request, details, running=action.runs(mine))
         moved, taken = advance(request, seen, policy, now)
@@ -147,6 +148,7 @@ class Watch:
                 checkpoints=subject.flink.checkpoints(subject.job_id),
                 last_seen_before=self._last_seen_before,
                 task_managers=subject.flink.task_managers().count,
+                note=action.advice(request, subject.flink_version),
                 now=now,
             )
         state = action.STATE_OF[first.now] if first.now is not Phase.APPLIED else RequestState.NOT_ACHIEVED

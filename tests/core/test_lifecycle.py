@@ -103,6 +103,7 @@ def test_restarts_on_the_way_up_are_one_rescale() -> None:
         request, taken = advance(request, seen, POLICY, NOW + step * SECOND)
         assert taken == ()
     assert request.life.attempts == 1
+    assert request.life.steps == tuple(NEW_ATTEMPT + step for step in range(1, 6)), "each of them is known"
 
 
 def test_a_target_that_does_not_stay_up_is_rolled_back() -> None:

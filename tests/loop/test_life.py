@@ -204,6 +204,29 @@ def test_a_restart_is_measured_from_the_moment_the_job_stops(world: World) -> No
     assert restart.duration_s <= 10
 
 
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("1.18.1", "min-parallelism-increase: 6 would make it one"),
+        ("1.20.0", "scaling-interval.min: 25 s would make it one"),
+        ("2.1.3", "restarted 3 times as slots came"),
+    ],
+)
+def test_slots_that_come_one_by_one_are_one_rescale_with_an_advice(world: World, version: str, words: str) -> None:
+    """Each restart on the way is known, and what would have made one of them, from the times measured."""
+    job = rescaled(world, QUIET, version=version, slots=3)
+    for slots in (5, 1_000):
+        world.run(10)
+        job.slots = slots
+        job.grant()
+    world.run(30)
+    (request,) = [r for r in world.requests() if r.kind is RequestKind.SCALE]
+    assert request.state is RequestState.ACHIEVED
+    assert request.outcome is not None
+    assert words in request.outcome.note
+    assert len(job.puts) == 1
+
+
 # ------------------------------------------------------------------ somebody else
 
 
@@ -400,3 +423,80 @@ def test_a_command_counts_before_the_next_put(world: World) -> None:
     assert (job.puts, world.status().reason) == ([], Reason.COMMANDED)
     world.run(60)
     assert (job.puts, world.status().reason) == ([], Reason.SCALING_DISABLED)
+
+
+# ------------------------------------------------------------------ pins
+
+
+def pinned(value: str, at: int = T0, vertex: str = "enrich") -> Command:
+    return Command(
+        cluster="test", target=str(KEY), option=f"pin {vertex}", value=value, by="alice", at=at, why="campaign"
+    )
+
+
+def test_a_pinned_job_is_brought_there_once_and_left_alone(world: World) -> None:
+    """The vertex gets what the operator wants, the others keep what they have, whatever the load does."""
+    world.store.set_command(pinned("3"))
+    job = world.add_job(paced(probation="10 min"), rate=STEADY_RATE)
+    world.start()
+    world.run(300)
+    assert job.puts == [{SOURCE: Bounds(lower=1, upper=1), WORKER: Bounds(lower=1, upper=3)}]
+    status = world.status()
+    assert status.reason is Reason.PINNED
+    assert "pinned: enrich at 3 by operator command by alice (campaign) at" in status.detail
+    assert world.requests()[0].kind is RequestKind.PIN
+    job.put(BY_HAND | {WORKER: Bounds(lower=1, upper=2)})
+    world.run(100)
+    world.restart()
+    world.run(100)
+    assert len(job.puts) == 2, "nobody fights over it"
+    world.store.unset_command(pinned("3"))
+    world.run(120)
+    assert len(job.puts) > 2, "from here on it is scaled again"
+
+
+def test_a_pin_waits_for_a_checkpoint_to_exist(world: World) -> None:
+    """An operator's wish is no reason to lose state."""
+    world.store.set_command(pinned("3"))
+    job = world.add_job()
+    good = job.checkpoints
+    job.checkpoints = replace(good, completed_id=None)
+    world.start()
+    world.run(60)
+    assert job.puts == []
+    assert "no checkpoint has completed" in world.status().detail
+    job.checkpoints = good
+    world.run(20)
+    assert len(job.puts) == 1
+
+
+def test_a_job_pinned_where_it_is_is_never_touched(world: World) -> None:
+    """Not even to undo what an earlier rescale did."""
+    job = rescaled(world)
+    world.store.set_command(pinned("7"))
+    world.run(40)
+    job.checkpoints = replace(job.checkpoints, failed=9)
+    job.rate = 9_000.0
+    world.run(300)
+    assert len(job.puts) == 1
+    assert world.status().reason is Reason.PINNED
+
+
+def test_a_paused_pin_waits(world: World) -> None:
+    """Paused is paused."""
+    world.store.set_command(pinned("3"))
+    world.store.set_command(replace(pinned("false"), option="job.autoscaler.scaling.enabled"))
+    job = world.add_job(rate=STEADY_RATE)
+    world.start()
+    world.run(200)
+    assert (job.puts, world.status().reason) == ([], Reason.SCALING_DISABLED)
+
+
+def test_advice_pins_nothing() -> None:
+    """In advise mode a pin is shown and not carried out."""
+    world = World(act=False)
+    world.store.set_command(pinned("3"))
+    job = world.add_job(rate=STEADY_RATE)
+    world.start()
+    world.run(100)
+    assert (job.puts, world.status().reason) == ([], Reason.PINNED)

@@ -187,6 +187,12 @@ class FakeJob:
         elif self.fails_at == self.parallelism[WORKER] and now >= self.busy_until:
             self.running_since = self.busy_until = now + self.restart_ms
 
+    def grant(self) -> None:
+        """Let slots that came since take effect."""
+        self.advance()
+        self.due = (self.clock(), {vertex: min(bound.upper, self.slots) for vertex, bound in self.wanted.items()})
+        self.catch_up()
+
     def rescale(self, **to: int) -> None:
         """Let the parallelism change without a request, as when a TaskManager is lost."""
         self.advance()
