@@ -78,7 +78,7 @@ class Pilot:
         reach = policy.metrics_window + policy.stabilization_interval + 2 * policy.decision_interval
         with tolerated(self._env):
             epoch, history, window = memory.epoch, memory.memory(key), memory.window(key, now - reach)
-            self._watch.recall(key, subject.job_id, now)
+            self._watch.recall(subject, now)
             memory.present(key)
             self._kept, self._history, self._recalled = (epoch, history), history, True
             stored = () if window is None else window.samples
@@ -193,7 +193,8 @@ class Pilot:
             self._env.counters.add("requests_overdrawn")
         refused = self._upkeep.sender.send(attempt.subject.flink, request, attempt.window.topology, policy)
         if refused is None:
-            self._history = with_scaling(self._history, attempt.decision)
+            history = replace(self._history, delayed=attempt.decision.delayed)
+            self._history = with_scaling(history, attempt.decision)
         return refused
 
     # -------------------------------------------------------------- waiting for a checkpoint

@@ -10,7 +10,7 @@ from autoscaler.core import pacing
 from autoscaler.core.fare import fare_of, samples_of_attempt, slots_of
 from autoscaler.core.lifecycle import Seen
 from autoscaler.loop import action
-from autoscaler.loop.attempt import Attempt
+from autoscaler.loop.attempt import Attempt, flink_waits_ms
 from autoscaler.loop.contract import Contract
 from autoscaler.loop.ports import Environment
 from autoscaler.loop.sender import Sender
@@ -133,7 +133,8 @@ class Upkeep:
         kind, cause = found
         details = subject.flink.job(subject.job_id)
         live = subject.flink.requirements(subject.job_id)
-        if cause.job_id != subject.job_id or self.adopt(subject, live, details.topology, now):
+        is_this_job = (cause.application_id, cause.job_id) == (subject.application.id, subject.job_id)
+        if not is_this_job or self.adopt(subject, live, details.topology, now):
             self._settled.add((kind, cause.id))
             return None
         present = {v.id: v.parallelism for v in details.topology.vertices}
@@ -161,7 +162,9 @@ class Upkeep:
     def adopt(self, subject: Subject, live: Mapping[VertexId, Bounds], topology: Topology, now: Millis) -> bool:
         """Tell whether somebody else changed the requirements; then they are part of the record from here on."""
         known = pacing.known_requirements(self.watch.past)
-        if self._contract.policy.external_change_hold <= 0 or action.are_ours(live, known, subject.job_id):
+        if self._contract.policy.external_change_hold <= 0 or action.are_ours(
+            live, known, subject.application.id, subject.job_id
+        ):
             return False
         assert known is not None  # without a record everything is ours
         before, after = _uppers(known.requirements), _uppers(live)
@@ -251,7 +254,9 @@ class Upkeep:
     ) -> action.Objection | None:
         """Send a request to go to a parallelism by new requirements, from those that are live."""
         target, wanted, live = change
-        managers = subject.flink.task_managers()
+        flink = subject.flink
+        managers = flink.task_managers()
+        waits = flink_waits_ms(self._contract, subject.flink_version, flink.checkpoint_interval_ms(subject.job_id))
         vertices = details.topology.vertices
         held = slots_of(vertices, {})
         request = replace(
@@ -263,9 +268,10 @@ class Upkeep:
             running_since=details.running_since or 0,
             slots=slots_of(vertices, target),
             foreign_slots=max(0, managers.slots_total - managers.slots_available - held),
+            flink_waits_ms=waits,
             task_managers=managers.count,
         )
-        return self.sender.send(subject.flink, request, details.topology, self._contract.policy)
+        return self.sender.send(flink, request, details.topology, self._contract.policy)
 
     @staticmethod
     def _request(subject: Subject, kind: RequestKind, reason: str, now: Millis) -> Request:

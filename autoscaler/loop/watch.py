@@ -13,7 +13,7 @@ from autoscaler.loop import action
 from autoscaler.loop.ports import Environment
 from autoscaler.loop.storing import tolerated
 from autoscaler.loop.subject import Subject
-from autoscaler.model import JobKey, Millis, Phase, Policy, Request, RequestState, Transition, VertexId
+from autoscaler.model import Millis, Phase, Policy, Request, RequestState, Transition, VertexId
 from autoscaler.telemetry import sentences
 
 RELEASE_TIME: Millis = 300_000  # slot.idle.timeout and taskmanager-timeout, each checked after up to twice its length
@@ -53,16 +53,20 @@ class Watch:
         """The request whose change is on probation."""
         return trial_of(self.past)
 
-    def recall(self, key: JobKey, job_id: str, now: Millis) -> None:
-        """Take up what a former process left; what was under way with a job of another id is over."""
-        known = sorted(self._env.memory.requests(key, REMEMBERED), key=lambda request: request.id or 0)
+    def recall(self, subject: Subject, now: Millis) -> None:
+        """Take up what a former process left; what was under way with a job of another id is over.
+
+        Jobs of different applications may have one id: some versions of Flink give the same to all.
+        """
+        known = sorted(self._env.memory.requests(subject.key, REMEMBERED), key=lambda request: request.id or 0)
         self._known = {request.id: request for request in known}
         for request in known:
-            if request.is_open and request.job_id == job_id:
+            is_this_job = (request.application_id, request.job_id) == (subject.application.id, subject.job_id)
+            if request.is_open and is_this_job:
                 self.open = request
             elif request.is_open:
                 self._close(request, "the job runs under another id now", now)
-            elif is_on_trial(request) and request.job_id != job_id:
+            elif is_on_trial(request) and not is_this_job:
                 self.store(entered(request, Phase.STEADY, "the job runs under another id now", now))
 
     def begin(self, request: Request, policy: Policy, now: Millis) -> None:

@@ -9,7 +9,7 @@ import pytest
 from autoscaler.cluster import Transient
 from autoscaler.model import Bounds, Command, JobKey, Phase, Reason, RequestKind, RequestState
 from tests.loop.conftest import Log
-from tests.loop.world import ADAPTIVE, SOURCE, T0, WORKER, FakeFlink, FakeJob, World
+from tests.loop.world import ADAPTIVE, SOURCE, T0, UNPACED, WORKER, FakeFlink, FakeJob, World
 
 KEY = JobKey(cluster="test", application="orders-app", job="orders")
 Y = "job.autoscaler.yarn."
@@ -423,6 +423,49 @@ def test_a_command_counts_before_the_next_put(world: World) -> None:
     assert (job.puts, world.status().reason) == ([], Reason.COMMANDED)
     world.run(60)
     assert (job.puts, world.status().reason) == ([], Reason.SCALING_DISABLED)
+
+
+# ------------------------------------------------------------------ what it costs
+
+DEFAULTS = {key: value for key, value in ADAPTIVE.items() if key not in UNPACED}
+
+
+def test_a_steady_pass_asks_for_no_more_than_without_all_this(world: World) -> None:
+    """With everything switched on, a job that needs nothing costs the same five calls."""
+    world.add_job(DEFAULTS)
+    world.start()
+    world.run(100)
+    assert world.status().reason is Reason.STEADY
+    mark = len(world.flink.calls)
+    world.run(60)
+    assert len(world.flink.calls) - mark == 6 * (3 + 2)
+    assert set(world.flink.calls[mark:]) == {"poke", "overview", "job", "metrics"}
+
+
+def test_a_pass_on_probation_asks_for_three_things_more(world: World) -> None:
+    """Checkpoints, requirements and garbage collection, once each."""
+    rescaled(world)
+    world.run(30)
+    assert "the rescale before is on probation for" in world.status().detail
+    mark = len(world.flink.calls)
+    world.run(10)
+    extra = [call for call in world.flink.calls[mark:] if call not in ("poke", "overview", "job", "metrics")]
+    assert sorted(extra) == ["checkpoints", "memory", "requirements"]
+
+
+def test_the_same_id_in_another_application_is_another_job(world: World) -> None:
+    """Some versions of Flink give every job one id: requirements of a new submission are nobody's change."""
+    config = paced(external_change__hold="30 min", probation="10 min")
+    rescaled(world, config)
+    world.run(20)
+    world.end(world.application)
+    world.run(31)
+    successor = FakeJob(clock=world.time.clock, rate=STEADY_RATE)
+    world.add(FakeFlink([successor], config), 2)
+    world.run(200)
+    assert world.counters.external_changes == 0
+    assert len(successor.puts) == 1
+    assert min(world.requests(), key=lambda r: r.id or 0).life.phase is Phase.STEADY
 
 
 # ------------------------------------------------------------------ pins
