@@ -276,6 +276,19 @@ def test_somebody_elses_change_ends_a_probation(world: World) -> None:
     assert world.counters.requests_rolled_back == 0
 
 
+def test_bounds_that_change_nothing_yet_are_somebody_elses_all_the_same(world: World) -> None:
+    """On probation the requirements are looked at, so that a roll-back does not undo what a person has set since."""
+    job = rescaled(world, paced(probation="5 min", external_change__hold="30 min"))
+    world.run(20)
+    job.wanted = job.wanted | {WORKER: Bounds(lower=2, upper=7)}
+    world.run(15)
+    job.checkpoints = replace(job.checkpoints, failed=9)
+    world.run(100)
+    assert len(job.puts) == 1
+    assert world.requests()[0].state is RequestState.ADOPTED
+    assert world.counters.requests_rolled_back == 0
+
+
 def test_a_flapping_job_is_left_alone(world: World, log: Log) -> None:
     """Parallelism that keeps changing without a request is reported, and not answered by a restart more."""
     job = rescaled(world, paced(external_change__hold="30 min"))
@@ -459,13 +472,14 @@ def test_the_same_id_in_another_application_is_another_job(world: World) -> None
     rescaled(world, config)
     world.run(20)
     world.end(world.application)
-    world.run(31)
     successor = FakeJob(clock=world.time.clock, rate=STEADY_RATE)
     world.add(FakeFlink([successor], config), 2)
+    world.restart()
     world.run(200)
     assert world.counters.external_changes == 0
     assert len(successor.puts) == 1
-    assert min(world.requests(), key=lambda r: r.id or 0).life.phase is Phase.STEADY
+    ended = min(world.requests(), key=lambda r: r.id or 0).transitions[-1]
+    assert (ended.now, ended.reason) == (Phase.STEADY, "the job runs under another id now")
 
 
 # ------------------------------------------------------------------ pins
