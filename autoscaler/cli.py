@@ -18,11 +18,21 @@ from autoscaler import service
 from autoscaler.commands.checkconfig import check_config, check_standalone
 from autoscaler.commands.decide import decide_file
 from autoscaler.commands.oneshot import PATIENCE_S, NothingRemembered, plan_once, run_once
-from autoscaler.commands.operator import SCALING, Operator, set_option, show_commands, unset_option
+from autoscaler.commands.operator import (
+    SCALING,
+    Operator,
+    Terms,
+    pin,
+    set_option,
+    show_commands,
+    unpin,
+    unset_option,
+)
 from autoscaler.commands.options import show_options
 from autoscaler.commands.show import show_history, show_status
 from autoscaler.commands.simulate import Wanted, serve_command, simulate_command
 from autoscaler.options import EMR, PROFILES
+from autoscaler.options.commands import EVERY_JOB, CommandError
 from autoscaler.settings import Settings, SettingsError, load_settings
 from autoscaler.store import Store, StoreError, open_existing, open_to_command
 from autoscaler.telemetry import configure_logging
@@ -43,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = int(options.command(options))
         print(end="", flush=True)  # whether all could be written is known only now
         return status
-    except (SettingsError, PortBusy) as error:
+    except (SettingsError, PortBusy, CommandError) as error:
         print(f"autoscaler: {error}", file=sys.stderr)
         return BAD_INPUT
     except StoreError as error:
@@ -118,22 +128,31 @@ def _add_operator_commands(commands: Commands) -> argparse.ArgumentParser:
     option = "an option, with or without job.autoscaler."
     setting = _command(commands, "set", _set, "set an option of a running job, over its own configuration and rules")
     pause = _command(commands, "pause", _pause, "scale a job no more: set its scaling.enabled to false")
-    unset = _command(commands, "unset", _unset, "take back what `set` or `pause` did; 1 if nothing is set")
-    resume = _command(commands, "resume", _resume, "take back what `pause` did; 1 if it is not paused")
-    for each in (setting, unset, pause, resume):
+    unset = _command(commands, "unset", _unset, "take back what `set`, `pause` or `pin` did; 1 if nothing is set")
+    text = "take back what `pause` did, 1 if it is not paused; for a while, scale it although it is paused by a pattern"
+    resume = _command(commands, "resume", _resume, text)
+    pinning = _command(commands, "pin", _pin, "bring vertices of a job to a parallelism once, and leave the job there")
+    unpin = _command(commands, "unpin", _unpin, "take back what `pin` did; 1 if it is not pinned")
+    for each in (setting, unset, pause, resume, pinning, unpin):
+        optional = each in (pause, resume)
         each.add_argument(
             "job",
             metavar="JOB",
+            nargs="?" if optional else None,
             help="a job's name, its application's, or both as application/job; application/* for all jobs, also "
             "those to come, of applications whose name fits a shell pattern",
         )
+        if optional:
+            each.add_argument("--all", action="store_true", help="every job of the cluster, also those to come")
     setting.add_argument("key", metavar="KEY", help=option)
     setting.add_argument("value", metavar="VALUE", help="its value, as in flink-conf")
     unset.add_argument("key", nargs="?", metavar="KEY", help=f"{option}; all that are set if left out")
-    for each in (setting, pause):
+    pinning.add_argument("vertices", nargs="+", metavar="VERTEX=N", help="a vertex by the name `status` shows")
+    for each in (setting, pause, resume, pinning):
         each.add_argument(
             "--for", dest="duration", metavar="DURATION", help="how long, such as 30 min or 2 h (for good)"
         )
+        each.add_argument("--why", default="", metavar="TEXT", help="shown wherever the command is")
     return _command(commands, "commands", _commands, "what operators have set that is in force")
 
 
@@ -249,14 +268,27 @@ def _to_command(settings: Settings) -> AbstractContextManager[Store]:
     return closing(open_to_command(settings.store.url, settings.store.max_size))
 
 
+def _terms(options: argparse.Namespace) -> Terms:
+    return Terms(duration=options.duration, why=options.why)
+
+
+def _jobs(options: argparse.Namespace) -> str:
+    """The job named, or the pattern for all. Raises CommandError if it is neither or both."""
+    if options.all == (options.job is not None):
+        raise CommandError("name one JOB, or give --all for every job of the cluster")
+    return EVERY_JOB if options.all else str(options.job)
+
+
 def _set(options: argparse.Namespace, settings: Settings) -> int:
     with _to_command(settings) as store:
-        return set_option(store, _operator(settings), options.job, options.key, options.value, options.duration)
+        wanted = (options.key, options.value)
+        return set_option(store, _operator(settings), options.job, wanted, _terms(options))
 
 
 def _pause(options: argparse.Namespace, settings: Settings) -> int:
+    jobs = _jobs(options)
     with _to_command(settings) as store:
-        return set_option(store, _operator(settings), options.job, SCALING, "false", options.duration)
+        return set_option(store, _operator(settings), jobs, (SCALING, "false"), _terms(options))
 
 
 def _unset(options: argparse.Namespace, settings: Settings) -> int:
@@ -265,8 +297,21 @@ def _unset(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _resume(options: argparse.Namespace, settings: Settings) -> int:
+    jobs, terms = _jobs(options), _terms(options)
     with _to_command(settings) as store:
-        return unset_option(store, _operator(settings), options.job, SCALING)
+        if terms != Terms():
+            return set_option(store, _operator(settings), jobs, (SCALING, "true"), terms)
+        return unset_option(store, _operator(settings), jobs, SCALING)
+
+
+def _pin(options: argparse.Namespace, settings: Settings) -> int:
+    with _to_command(settings) as store:
+        return pin(store, _operator(settings), options.job, options.vertices, _terms(options))
+
+
+def _unpin(options: argparse.Namespace, settings: Settings) -> int:
+    with _to_command(settings) as store:
+        return unpin(store, _operator(settings), options.job)
 
 
 def _commands(options: argparse.Namespace, settings: Settings) -> int:

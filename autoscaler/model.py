@@ -49,7 +49,7 @@ class Command:
 
     ``target`` is a job as ``application/job``, or ``application/*`` for all jobs of applications whose name fits
     a shell pattern. ``option`` is the full key. ``by`` is a user of the operating system; without ``until`` it
-    holds until it is taken back.
+    holds until it is taken back. ``why`` is what its author wrote about it.
     """
 
     cluster: str
@@ -59,6 +59,7 @@ class Command:
     by: str
     at: Millis
     until: Millis | None = None
+    why: str = ""
 
     def is_in_force(self, now: Millis) -> bool:
         return self.until is None or now < self.until
@@ -288,7 +289,22 @@ class Policy:
     observed_scalability_coefficient_min: float = 0.5
     yarn_id: str | None = None
     allow_without_checkpoint: bool = False
-    rescale_timeout: Millis = 600_000
+    rescale_timeout: Millis = 900_000
+    back_off: Millis = 600_000
+    probation: Millis = 600_000
+    rollback_restarts: int = 2
+    rollback_failed_checkpoints: int = 2
+    rollback_throughput: float = 0.8
+    rollback_lag_samples: int = 3
+    rollback_gc_pressure: float = 0.5
+    bad_target_memory: Millis = 21_600_000
+    bad_target_memory_max: Millis = 172_800_000
+    rescale_budget: int = 6
+    rescale_gap_up: Millis = 120_000
+    rescale_gap_down: Millis = 1_800_000
+    external_change_hold: Millis = 1_800_000
+    checkpoint_wait_max: Millis = 600_000
+    restore_requirements: bool = True
     vertex_rules: Mapping[VertexId, VertexRule] = field(default_factory=lambda: NO_VERTEX_RULES)
 
 
@@ -320,7 +336,18 @@ class Reason(StrEnum):
     ADVISE_ONLY = "ADVISE_ONLY"
     CHECKPOINTING_OFF = "CHECKPOINTING_OFF"
     NO_CHECKPOINT = "NO_CHECKPOINT"
+    CHECKPOINTS_FAIL = "CHECKPOINTS_FAIL"
+    SAVEPOINT = "SAVEPOINT"
+    CHECKPOINT_WAIT = "CHECKPOINT_WAIT"
     IN_FLIGHT = "IN_FLIGHT"
+    PROBATION = "PROBATION"
+    KNOWN_BAD = "KNOWN_BAD"
+    BUDGET = "BUDGET"
+    TOO_SOON = "TOO_SOON"
+    EXTERNAL_CHANGE = "EXTERNAL_CHANGE"
+    FLAPPING = "FLAPPING"
+    PINNED = "PINNED"
+    COMMANDED = "COMMANDED"
     AWAITING_RESOURCES = "AWAITING_RESOURCES"
     REJECTED = "REJECTED"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
@@ -378,6 +405,11 @@ class Limit(StrEnum):
     NO_BUSY_TIME = "no-busy-time"
     KEPT_EQUAL = "kept-equal"
     QUOTA = "quota"
+    LAG_GROWS = "lag-grows"
+    SINK_LIMITED = "sink-limited"
+    HOT_KEY = "hot-key"
+    PARTITION_LIMITED = "partition-limited"
+    BOTTLENECK = "bottleneck"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -437,22 +469,95 @@ class Bounds:
 
 
 class RequestState(StrEnum):
-    """Where a request is in its life; everything but INTENDED and SENT is final."""
+    """What became of a request; everything but INTENDED and SENT is final."""
 
     INTENDED = "INTENDED"
     SENT = "SENT"
     ACHIEVED = "ACHIEVED"
+    PARTIAL = "PARTIAL"
+    TIMED_OUT = "TIMED_OUT"
     NOT_ACHIEVED = "NOT_ACHIEVED"
     REJECTED = "REJECTED"
     VOID = "VOID"
+    ADOPTED = "ADOPTED"
+
+
+class RequestKind(StrEnum):
+    """Why requirements were changed; ADOPTED ones were changed by somebody else."""
+
+    SCALE = "SCALE"
+    ROLL_BACK = "ROLL_BACK"
+    WITHDRAW = "WITHDRAW"
+    RESTORE = "RESTORE"
+    PIN = "PIN"
+    ADOPT = "ADOPT"
+
+
+class Phase(StrEnum):
+    """Where a job is in the life of a request for another parallelism; ARCHITECTURE.md draws it."""
+
+    STEADY = "STEADY"
+    REQUESTED = "REQUESTED"
+    APPLIED = "APPLIED"
+    PARTIAL = "PARTIAL"
+    TIMED_OUT = "TIMED_OUT"
+    PROBATION = "PROBATION"
+    ROLLED_BACK = "ROLLED_BACK"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One step in the life of a request, and why it was taken."""
+
+    at: Millis
+    was: Phase
+    now: Phase
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fare:
+    """How a job fares. ``throughput`` is what all sources read, ``arriving`` what there is to read, in records/s;
+    ``lag_growth`` in records/s; ``slots`` the sum over slot sharing groups of their highest parallelism."""
+
+    throughput: float | None = None
+    arriving: float | None = None
+    lag_growth: float | None = None
+    slots: int | None = None
+    gc_pressure: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """The state a request's life is in, with the evidence so far; ``since`` is when the phase began.
+
+    ``excused_ms`` is the time since the PUT in which no slots were missing: Flink waited of its own accord, or the job
+    restarted. ``attempt`` is the start of the newest attempt seen, ``attempts`` counts those at the parallelism that
+    was reached, ``failed_checkpoints`` is Flink's count when it was, ``lag_streak`` the samples in a row
+    whose lag grew faster than before. ``before`` is how the job fared without the change.
+    """
+
+    phase: Phase = Phase.STEADY
+    since: Millis = 0
+    looked_at: Millis = 0
+    excused_ms: Millis = 0
+    attempt: Millis | None = None
+    parallelism: Mapping[VertexId, int] = field(default_factory=lambda: frozen({}))
+    attempts: int = 0
+    steps: tuple[Millis, ...] = ()
+    failed_checkpoints: int | None = None
+    lag_streak: int = 0
+    before: Fare | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One PUT of resource requirements: stored as an intent before it is sent, updated with what came of it.
 
-    ``before`` and ``target`` hold the parallelism of every vertex, ``requirements`` the body sent.
-    ``source_rate`` is the records per second all sources together read before it.
+    ``before`` and ``target`` hold the parallelism of every vertex, ``requirements`` the body sent, ``former`` the
+    requirements it replaced. ``source_rate`` is the records per second all sources together read before it,
+    ``slots`` what the target takes, ``foreign_slots`` what other jobs held then, ``flink_waits_ms`` how long Flink may
+    put a rescale off by itself. ``life`` goes on after ``state`` is final: a change that was made is on probation.
     """
 
     key: JobKey
@@ -464,13 +569,25 @@ class Request:
     target: Mapping[VertexId, int]
     requirements: Mapping[VertexId, Bounds]
     running_since: Millis
+    kind: RequestKind = RequestKind.SCALE
+    former: Mapping[VertexId, Bounds] = field(default_factory=lambda: frozen({}))
     source_rate: float | None = None
     task_managers: int | None = None
+    slots: int | None = None
+    foreign_slots: int = 0
+    flink_waits_ms: Millis = 0
     state: RequestState = RequestState.INTENDED
     sent_at: Millis | None = None
     answer: str | None = None
     outcome: Outcome | None = None
+    life: Life = field(default_factory=lambda: Life())
+    transitions: tuple[Transition, ...] = ()
     id: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not known yet what became of it."""
+        return self.state in (RequestState.INTENDED, RequestState.SENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ HEAP_USED: Final = "Status.JVM.Memory.Heap.Used"
 HEAP_MAX: Final = "Status.JVM.Memory.Heap.Max"
 _REDACTED: Final = "******"
 _NEVER: Final = 2**63 - 1
+_ABORTED: Final = "suspending"  # "Checkpoint Coordinator is suspending."
 
 
 # ------------------------------------------------------------------ values
@@ -105,11 +106,17 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoints:
-    """What is known of a job's checkpoints. ``triggers`` holds when each one of the recent history began."""
+    """What is known of a job's checkpoints. ``triggers`` holds when each one of the recent history began.
+
+    ``failing`` is whether the newest that ended failed, but for those a restart aborted; ``savepoint_running`` whether
+    a savepoint is being taken.
+    """
 
     completed: int = 0
     failed: int = 0
     in_progress: int = 0
+    failing: bool = False
+    savepoint_running: bool = False
     completed_id: int | None = None
     completed_triggered_at: Millis | None = None
     completed_at: Millis | None = None
@@ -250,17 +257,28 @@ def parse_checkpoints(document: Mapping[str, Any]) -> Checkpoints:
     latest = document.get("latest") or {}
     completed = latest.get("completed") or {}
     restored = latest.get("restored") or {}
+    failed = latest.get("failed") or {}
+    history = document.get("history") or ()
     return Checkpoints(
         completed=int(counts.get("completed", 0)),
         failed=int(counts.get("failed", 0)),
         in_progress=int(counts.get("in_progress", 0)),
+        failing=_is_failing(completed, failed),
+        savepoint_running=any(entry.get("is_savepoint") and entry.get("status") == "IN_PROGRESS" for entry in history),
         completed_id=completed.get("id"),
         completed_triggered_at=completed.get("trigger_timestamp"),
         completed_at=completed.get("latest_ack_timestamp"),
         restored_id=restored.get("id"),
         restored_at=restored.get("restore_timestamp"),
-        triggers=frozen({entry["id"]: entry["trigger_timestamp"] for entry in document.get("history") or ()}),
+        triggers=frozen({entry["id"]: entry["trigger_timestamp"] for entry in history}),
     )
+
+
+def _is_failing(completed: Mapping[str, Any], failed: Mapping[str, Any]) -> bool:
+    """Whether the newest checkpoint that ended failed by itself: a restart aborts the one that is under way."""
+    if not failed or _ABORTED in str(failed.get("failure_message") or ""):
+        return False
+    return int(failed["id"]) > int(completed.get("id") or 0)
 
 
 def parse_job(document: Mapping[str, Any]) -> JobDetails:

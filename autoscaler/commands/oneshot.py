@@ -43,6 +43,9 @@ class NothingRemembered:
     def open_requests(self) -> tuple[Request, ...]:
         return self._store.open_requests() if self._store else ()
 
+    def requests(self, key: JobKey, limit: int) -> tuple[Request, ...]:
+        return self._store.requests(key, limit) if self._store else ()
+
     def save_status(self, status: JobStatus) -> None: ...
     def statuses(self) -> tuple[JobStatus, ...]:
         return ()

@@ -1,4 +1,4 @@
-"""``set``, ``unset``, ``pause``, ``resume`` and ``commands``: what an operator wants of running jobs, for a while.
+"""What an operator wants of running jobs, for a while: ``set``, ``pause``, ``pin``, what takes them back, and a list.
 
 They only write rows into the store, and so work whether or not a daemon runs. Who may write the store's file may
 give commands.
@@ -12,15 +12,32 @@ from dataclasses import dataclass
 
 from autoscaler.commands.output import clock_time, print_json, print_table
 from autoscaler.loop import VALIDATORS
-from autoscaler.model import Command, JobKey, Millis
+from autoscaler.model import Command, JobKey, Millis, VertexStatus
 from autoscaler.options import GrammarError, Severity, check_value, parse_duration
-from autoscaler.options.commands import CommandError, commandable, in_force, is_pattern
+from autoscaler.options.commands import (
+    PIN,
+    CommandError,
+    commandable,
+    in_force,
+    is_pattern,
+    is_pin,
+    pinned_vertex,
+)
 from autoscaler.store import Store
+from autoscaler.telemetry.sentences import short_name
 
 SCALING = "scaling.enabled"
 SHORTEST: Millis = 1_000
 _TYPED = "the command line"
-_COLUMNS = ("job", "option", "value", "by", "since", "until")
+_COLUMNS = ("job", "option", "value", "by", "since", "until", "why")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """For how long a command holds, as typed, and why it is given."""
+
+    duration: str | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,29 +50,83 @@ class Operator:
     now: Millis
 
 
-def set_option(store: Store, operator: Operator, job: str, name: str, value: str, duration: str | None) -> int:
+def set_option(store: Store, operator: Operator, job: str, setting: tuple[str, str], terms: Terms) -> int:
     """Set an option of running jobs, in place of what a command set before. 2 if it cannot be set."""
+    name, value = setting
     try:
         option = commandable(name, operator.profile).full_name
         checked(option, value, operator.profile)
-        until = None if duration is None else operator.now + lasting(duration)
         target = target_of(job, known_jobs(store, operator))
+        _give(store, _command(operator, target, (option, value), terms))
     except CommandError as error:
         return _refused(error)
-    command = Command(
+    return 0
+
+
+def pin(store: Store, operator: Operator, job: str, wanted: Sequence[str], terms: Terms) -> int:
+    """Keep vertices of a running job at a parallelism, and the rest of the job as it is. 2 if that cannot be."""
+    try:
+        if is_pattern(job):
+            raise CommandError(f"{job} means many jobs, whose vertices are not the same; name one job")
+        target = target_of(job, known_jobs(store, operator))
+        vertices = [v for status in store.statuses() if str(status.key) == target for v in status.vertices]
+        given = [_pinned(text, vertices, target) for text in wanted]
+        for name, parallelism in given:
+            _give(store, _command(operator, target, (PIN + name, str(parallelism)), terms))
+    except CommandError as error:
+        return _refused(error)
+    return 0
+
+
+def unpin(store: Store, operator: Operator, job: str) -> int:
+    """Take back what ``pin`` did. 1 if the job is not pinned, 2 if it is not known."""
+    given = store.commands(operator.cluster, operator.now)
+    try:
+        target = job if any(c.target == job for c in given) else target_of(job, known_jobs(store, operator))
+    except CommandError as error:
+        return _refused(error)
+    gone = [command for command in given if command.target == target and is_pin(command)]
+    for command in gone:
+        store.unset_command(command)
+        print(f"{target}: {pinned_vertex(command)} is no longer pinned at {command.value}")
+    if not gone:
+        print(f"autoscaler: {target} is not pinned", file=sys.stderr)
+    return 0 if gone else 1
+
+
+def _pinned(text: str, vertices: Sequence[VertexStatus], job: str) -> tuple[str, int]:
+    """Return the vertex and the parallelism that ``VERTEX=N`` means. Raises CommandError."""
+    name, equals, number = text.rpartition("=")
+    if not equals or not number.isascii() or not number.isdigit() or int(number) < 1:
+        raise CommandError(f"{text!r} is not VERTEX=N with a parallelism of at least 1")
+    found = [v for v in vertices if name in (v.id, v.name, short_name(v.name))]
+    if len(found) != 1:
+        names = ", ".join(short_name(v.name) for v in found or vertices) or "none, it was not measured yet"
+        said = "several vertices are called" if found else "no vertex is called"
+        raise CommandError(f"{said} {name!r} in {job}; it has: {names}")
+    return found[0].name, int(number)
+
+
+def _command(operator: Operator, target: str, setting: tuple[str, str], terms: Terms) -> Command:
+    """Raises CommandError for a duration that cannot be meant."""
+    return Command(
         cluster=operator.cluster,
         target=target,
-        option=option,
-        value=value,
+        option=setting[0],
+        value=setting[1],
         by=operator.user,
         at=operator.now,
-        until=until,
+        until=None if terms.duration is None else operator.now + lasting(terms.duration),
+        why=terms.why,
     )
+
+
+def _give(store: Store, command: Command) -> None:
     store.set_command(command)
     print(
-        f"{target}: {option} is {value}{_ending(command)}; a running daemon takes it up within its discovery interval"
+        f"{command.target}: {command.option} is {command.value}{_ending(command)}; no rescale is sent before a running "
+        "daemon takes it up, within its discovery interval"
     )
-    return 0
 
 
 def unset_option(store: Store, operator: Operator, job: str, name: str | None) -> int:
@@ -143,7 +214,7 @@ def _ending(command: Command) -> str:
 
 def _row(command: Command) -> tuple[str, ...]:
     until = "-" if command.until is None else clock_time(command.until)
-    return command.target, command.option, command.value, command.by, clock_time(command.at), until
+    return command.target, command.option, command.value, command.by, clock_time(command.at), until, command.why or "-"
 
 
 def _refused(error: CommandError) -> int:

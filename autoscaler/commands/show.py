@@ -81,6 +81,8 @@ def _print_history(
         came = sentences.outcome(request, request.outcome) if request.outcome else request.answer or ""
         say(f"  {clock_time(request.decided_at)}  {request.state.value}: {request.reason}")
         say(f"    {came}")
+        for step in request.transitions:
+            say(f"    {clock_time(step.at)}  {step.was.value} → {step.now.value}: {step.reason}")
     say(f"{key}: changes of mind, newest first")
     for recorded in decisions:
         decision = recorded.decision

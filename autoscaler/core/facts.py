@@ -57,14 +57,15 @@ class Evaluated(NamedTuple):
 class Plan(NamedTuple):
     """A decision in the making; ``reason`` is unknown until a step ends it.
 
-    ``protected`` names the vertices that must not shrink now, ``delayed`` the held-back scale-downs so far,
-    ``wished`` the sizings before a quota cut them, if it did.
+    ``protected`` names the vertices that must not shrink now, ``ceilings`` those that must not grow beyond something,
+    ``delayed`` the held-back scale-downs so far, ``wished`` the sizings before a quota cut them, if it did.
     """
 
     facts: Facts
     delayed: Mapping[VertexId, DelayedScaleDown]
     evaluated: Evaluated = Evaluated()
     protected: Mapping[VertexId, Limit] = _NOTHING
+    ceilings: Mapping[VertexId, tuple[int, Limit]] = _NOTHING
     sizings: Mapping[VertexId, Sizing] = _NOTHING
     wished: Mapping[VertexId, Sizing] | None = None
     events: tuple[Event, ...] = ()

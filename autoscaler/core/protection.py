@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from autoscaler.core.evaluate import upper_utilization
 from autoscaler.core.facts import Plan
+from autoscaler.core.fare import grows
 from autoscaler.core.graph import outputs_by_vertex
 from autoscaler.core.history import last_growth
 from autoscaler.core.vertex_rules import policy_of
@@ -26,12 +27,15 @@ class Findings:
     plan: Plan
     doubts: Mapping[VertexId, str]
     holding_up: frozenset[VertexId]
+    falling_behind: frozenset[VertexId]
 
 
 def protected_vertices(plan: Plan) -> Mapping[VertexId, Limit]:
     """Return the vertices that must not shrink now, each with the first objection to it."""
     window = plan.facts.window
-    findings = Findings(plan, doubts(window.topology, window.samples), vertices_holding_up_inputs(plan))
+    findings = Findings(
+        plan, doubts(window.topology, window.samples), vertices_holding_up_inputs(plan), vertices_falling_behind(plan)
+    )
     return {
         vertex.id: limit
         for vertex in window.topology.vertices
@@ -64,6 +68,11 @@ def holds_up_its_inputs(vertex: Vertex, findings: Findings) -> bool:
     return vertex.id in findings.holding_up
 
 
+def is_fed_by_growing_lag(vertex: Vertex, findings: Findings) -> bool:
+    """Does the lag of a source before the vertex grow, or its own?"""
+    return vertex.id in findings.falling_behind
+
+
 def has_just_grown(vertex: Vertex, findings: Findings) -> bool:
     """Was the vertex scaled up less than the grace period ago? Exactly that long is long enough."""
     facts = findings.plan.facts
@@ -76,6 +85,7 @@ OBJECTIONS: tuple[tuple[Limit, Callable[[Vertex, Findings], bool]], ...] = (
     (Limit.DOUBTFUL, is_doubtful),  # absent is absent, not 0
     (Limit.SATURATED, is_saturated),  # what it does is all it can
     (Limit.BACK_PRESSURE, holds_up_its_inputs),  # what it gets is not all there is
+    (Limit.LAG_GROWS, is_fed_by_growing_lag),  # whatever limits the job, less will not help
     (Limit.GRACE_PERIOD, has_just_grown),  # it has not settled yet
 )
 
@@ -115,6 +125,17 @@ def ran_backwards(values: Sequence[float | None], tolerance: float = 0.0) -> boo
     """Did a counter ever fall by more than ``tolerance`` from one sample to the next that has it?"""
     present = [value for value in values if value is not None]
     return any(later < earlier - tolerance for earlier, later in pairwise(present))
+
+
+def vertices_falling_behind(plan: Plan) -> frozenset[VertexId]:
+    """Return the sources whose lag grows, and all that they feed, directly or not."""
+    window = plan.facts.window
+    found: set[VertexId] = set()
+    for vertex in window.topology.vertices:
+        own = vertex.is_source and not vertex.finished and grows(window.samples, vertex)
+        if own or any(each.id in found for each in vertex.inputs):
+            found.add(vertex.id)
+    return frozenset(found)
 
 
 def vertices_holding_up_inputs(plan: Plan) -> frozenset[VertexId]:

@@ -139,7 +139,18 @@ def follow(vertex: Vertex, leader: Sizing, plan: Plan) -> Sized:
     protection = plan.protected.get(vertex.id)
     if protection is not None and bounded.parallelism < current:
         sizing = _kept(sizing, protection)
-    return Sized(sizing, None)
+    return Sized(under_ceiling(vertex, plan, sizing), None)
+
+
+def under_ceiling(vertex: Vertex, plan: Plan, sizing: Sizing) -> Sizing:
+    """Return a sizing that grows its vertex no further than would help; part of the extras."""
+    most, limit = plan.ceilings.get(vertex.id, (sizing.parallelism, None))
+    if limit is None or sizing.parallelism <= max(most, sizing.current):
+        return sizing
+    if most <= sizing.current:
+        return _kept(sizing, limit)
+    rate = expected_rate(plan.evaluated.vertices[vertex.id].tpr, sizing.current, most)
+    return replace(sizing, parallelism=most, expected_rate=rate, limits=(*sizing.limits, limit))
 
 
 def why_untouchable(vertex: Vertex, plan: Plan) -> Limit | None:
@@ -219,6 +230,7 @@ def grown(vertex: Vertex, plan: Plan, sizing: Sizing, events: tuple[Event, ...])
     policy = plan.facts.policy
     scalings = plan.facts.scalings.get(vertex.id, ())
     tpr = plan.evaluated.vertices[vertex.id].tpr
+    sizing = under_ceiling(vertex, plan, sizing)
     if not scalings or not was_ineffective(scalings[-1], vertex.parallelism, tpr, policy.effectiveness_threshold):
         return Sized(sizing, None, events)
     told = (*events, Event(kind=EventKind.INEFFECTIVE_SCALING, vertex=vertex.id))

@@ -1,8 +1,9 @@
 """The daemon's work: discovery of applications, and one pass after the other for each job.
 
 ``fleet`` finds applications, ``application`` takes up their jobs, ``job`` is one pass after the other, ``pilot`` its
-middle from samples to PUT, ``watch`` what follows a PUT, ``notice`` what is told of it. All of it runs as short steps
-that a scheduler starts; none of it sleeps.
+middle from samples to PUT, ``attempt`` what may speak against a PUT, ``sender`` the PUT itself, ``watch`` what follows
+it, ``upkeep`` what has to be done about requirements beside scaling, ``notice`` what is told of it all. All of it runs
+as short steps that a scheduler starts; none of it sleeps.
 """
 
 from autoscaler.loop.action import PUT_TIMEOUT_S

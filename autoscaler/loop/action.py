@@ -9,36 +9,37 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from autoscaler.cluster import Checkpoints, JobDetails, JobOverview, PutAnswer, PutResult
+from autoscaler.core.lifecycle import entered
 from autoscaler.model import (
     Bounds,
-    Decision,
-    JobKey,
     Millis,
     Outcome,
+    Phase,
     Policy,
     Reason,
     Request,
     RequestState,
     VertexId,
-    Window,
     frozen,
 )
+from autoscaler.telemetry import sentences
 
 FIRST_LOOKS: tuple[Millis, ...] = (1_000, 2_000, 4_000)
 LOOK_EVERY: Millis = 5_000
+SCHEDULER = "jobmanager.adaptive-scheduler."
 PUT_TIMEOUT_S = 8.0  # a stop waits for a PUT on the wire and must not take longer than 10 s
 
 Objection = tuple[Reason, str]
 
 
-def checkpointing_is_on(interval: Millis | None, _checkpoints: Checkpoints) -> Objection | None:
-    if interval is not None:
+def checkpointing_is_on(policy: Policy, interval: Millis | None, _checkpoints: Checkpoints) -> Objection | None:
+    if interval is not None or policy.allow_without_checkpoint:
         return None
     return Reason.CHECKPOINTING_OFF, "checkpointing is off: a rescale would restart the job from scratch"
 
 
-def a_checkpoint_exists(_interval: Millis | None, checkpoints: Checkpoints) -> Objection | None:
-    if checkpoints.completed_id is not None or checkpoints.restored_id is not None:
+def a_checkpoint_exists(policy: Policy, _interval: Millis | None, checkpoints: Checkpoints) -> Objection | None:
+    if checkpoints.completed_id is not None or checkpoints.restored_id is not None or policy.allow_without_checkpoint:
         return None
     return (
         Reason.NO_CHECKPOINT,
@@ -46,17 +47,29 @@ def a_checkpoint_exists(_interval: Millis | None, checkpoints: Checkpoints) -> O
     )
 
 
-GUARDS: tuple[Callable[[Millis | None, Checkpoints], Objection | None], ...] = (  # first to object wins
+def checkpoints_succeed(_policy: Policy, _interval: Millis | None, checkpoints: Checkpoints) -> Objection | None:
+    if not checkpoints.failing:
+        return None
+    return Reason.CHECKPOINTS_FAIL, "the newest checkpoint failed: a restart would replay all since the last good one"
+
+
+def no_savepoint_runs(_policy: Policy, _interval: Millis | None, checkpoints: Checkpoints) -> Objection | None:
+    if not checkpoints.savepoint_running:
+        return None
+    return Reason.SAVEPOINT, "a savepoint is being taken, which a restart would abort"
+
+
+GUARDS: tuple[Callable[[Policy, Millis | None, Checkpoints], Objection | None], ...] = (  # first to object wins
     checkpointing_is_on,  # without it every restart loses state and positions
     a_checkpoint_exists,  # so does a restart before the first one
+    checkpoints_succeed,  # the longer ago the last good one, the more is replayed
+    no_savepoint_runs,  # somebody is waiting for it
 )
 
 
 def refusal(policy: Policy, interval: Millis | None, checkpoints: Checkpoints) -> Objection | None:
     """Return why nothing may be sent now, ``None`` if it may. ``interval`` is ``None`` where checkpointing is off."""
-    if policy.allow_without_checkpoint:
-        return None
-    return next((found for guard in GUARDS if (found := guard(interval, checkpoints)) is not None), None)
+    return next((found for guard in GUARDS if (found := guard(policy, interval, checkpoints)) is not None), None)
 
 
 def bounds_to_send(
@@ -78,32 +91,27 @@ def bounds_to_send(
     )
 
 
-def intent(
-    key: JobKey,
-    decision: Decision,
-    window: Window,
-    bounds: Mapping[VertexId, Bounds],
-    *,
-    application_id: str,
-    job_id: str,
-    reason: str,
-    source_rate: float | None,
-    task_managers: int | None,
-) -> Request:
-    """The request as it is stored before it is sent."""
-    return Request(
-        key=key,
-        application_id=application_id,
-        job_id=job_id,
-        decided_at=decision.at,
-        reason=reason,
-        before=frozen({v.id: v.parallelism for v in window.topology.vertices}),
-        target=decision.parallelism,
-        requirements=bounds,
-        running_since=window.running_since,
-        source_rate=source_rate,
-        task_managers=task_managers,
+def lowered(live: Mapping[VertexId, Bounds], present: Mapping[VertexId, int]) -> Mapping[VertexId, Bounds]:
+    """The live requirements without what was not reached, so that no more containers are looked for."""
+    return frozen(
+        {
+            vertex: Bounds(lower=min(bounds.lower, present[vertex]), upper=present[vertex])
+            if vertex in present and bounds.upper > present[vertex]
+            else bounds
+            for vertex, bounds in live.items()
+        }
     )
+
+
+def are_ours(live: Mapping[VertexId, Bounds], known: Request | None, application_id: str, job_id: str) -> bool:
+    """Whether live requirements are what the record says, as far as it says anything of this run of the job.
+
+    A request whose answer is not certain may have been carried out or not.
+    """
+    if known is None or (known.application_id, known.job_id) != (application_id, job_id):
+        return True
+    uncertain = known.answer is not None and known.answer.startswith(PutResult.UNCERTAIN.value.lower())
+    return dict(live) == dict(known.requirements) or (uncertain and dict(live) == dict(known.former))
 
 
 STATE_AFTER: Mapping[PutResult, RequestState] = {
@@ -140,15 +148,11 @@ def runs(seen: JobOverview) -> bool:
     return seen.effective_state == "RUNNING"
 
 
-def may_be_reached(request: Request, seen: JobOverview) -> bool:
-    """Whether the overview alone allows the target to be reached, so that the details are worth a call."""
-    return runs(seen) and seen.total == sum(request.target.values())
-
-
-def is_reached(request: Request, details: JobDetails) -> bool:
-    """All tasks run at the target, in an attempt that began after the request."""
-    now = {v.id: v.parallelism for v in details.topology.vertices}
-    return now == dict(request.target) and details.running_since != request.running_since
+STATE_OF: Mapping[Phase, RequestState] = {
+    Phase.APPLIED: RequestState.ACHIEVED,
+    Phase.PARTIAL: RequestState.PARTIAL,
+    Phase.TIMED_OUT: RequestState.TIMED_OUT,
+}
 
 
 def achieved(
@@ -158,6 +162,7 @@ def achieved(
     checkpoints: Checkpoints,
     last_seen_before: Millis,
     task_managers: int | None,
+    note: str,
     now: Millis,
 ) -> Request:
     """Close a request whose target runs, with what it cost.
@@ -183,11 +188,40 @@ def achieved(
         replayed_records=replayed,
         restored_checkpoint=restored,
         task_managers=task_managers,
+        note=note,
     )
     return replace(request, state=RequestState.ACHIEVED, outcome=outcome)
 
 
-def not_achieved(request: Request, parallelism: Mapping[VertexId, int], note: str, now: Millis) -> Request:
-    """Close a request that did not reach its target."""
+def advice(request: Request, flink_version: str | None) -> str:
+    """What would have made one restart of several, where TaskManagers came one by one; empty for one restart.
+
+    From 1.19 on Flink can wait between two restarts for as long as the containers took, before it only for a number of
+    subtasks at once. From 2.0 on it waits for all of them by itself.
+    """
+    steps, sent_at = request.life.steps, request.sent_at or request.decided_at
+    if len(steps) < 2:
+        return ""
+    times = ", ".join(sentences.seconds(at - sent_at) for at in steps)
+    said = f"restarted {len(steps)} times as slots came, after {times}"
+    version = flink_version or ""
+    if version.startswith("1.18"):
+        grown = max(request.target[v] - request.before.get(v, 0) for v in request.target)
+        return f"{said}; {SCHEDULER}min-parallelism-increase: {grown} would make it one"
+    if version.startswith("1."):
+        span = sentences.seconds(steps[-1] - steps[0] + LOOK_EVERY)
+        return f"{said}; {SCHEDULER}scaling-interval.min: {span} would make it one"
+    return said
+
+
+def not_achieved(
+    request: Request,
+    parallelism: Mapping[VertexId, int],
+    note: str,
+    now: Millis,
+    state: RequestState = RequestState.NOT_ACHIEVED,
+) -> Request:
+    """Close a request that did not reach its target; a life that goes on ends with it."""
     outcome = Outcome(at=now, parallelism=frozen(parallelism), note=note)
-    return replace(request, state=RequestState.NOT_ACHIEVED, outcome=outcome)
+    closed = replace(request, state=state, outcome=outcome)
+    return entered(closed, Phase.STEADY, note, now) if closed.life.phase is Phase.REQUESTED else closed

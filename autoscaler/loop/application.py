@@ -17,7 +17,7 @@ from autoscaler.loop.subject import Subject
 from autoscaler.loop.view import undecided_status
 from autoscaler.model import Command, JobKey, JobStatus, Millis, Reason
 from autoscaler.options import Layer, Resolved, layer_of, resolve
-from autoscaler.options.commands import command_layers
+from autoscaler.options.commands import command_layers, pins
 from autoscaler.options.rules import Rule, policy_for
 
 LOOK_EVERY: Millis = 60_000  # at applications of whose jobs none is ours; the passes of ours see the others too
@@ -46,12 +46,16 @@ class Orders:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
-    """What an application's loop asks of, and tells, the fleet."""
+    """What an application's loop asks of, and tells, the fleet.
+
+    ``commands`` are those of the last discovery, ``commands_now`` reads the store again.
+    """
 
     orders: Callable[[], Orders]
     reachable: Callable[[], bool]
     failed: Callable[[ClusterError], None]
     commands: Callable[[JobKey], tuple[Command, ...]]
+    commands_now: Callable[[JobKey], tuple[Command, ...]]
     claim: Callable[[JobKey, Holder], Claimed]
     release: Callable[[Holder], None]
 
@@ -324,6 +328,7 @@ class ApplicationLoop:
         subject = self._subject(orders, overview, resolve(layers, orders.profile))
         commands = self._fleet.commands(subject.key)
         agreed = self._agreement(orders, overview, [*layers, *command_layers(commands)])
+        agreed = replace(agreed, pins=pins(commands))
         for warning in agreed.warnings:
             self._env.journal.once(f"{warning} {subject.key}", "configuration", job=str(subject.key), detail=warning)
         if agreed.hold is not None:
@@ -334,6 +339,7 @@ class ApplicationLoop:
             return
         surroundings = Surroundings(
             acting=lambda: self._fleet.orders().act,
+            undisturbed=lambda: self._fleet.commands_now(subject.key) == commands,
             reachable=self._fleet.reachable,
             standing=self.standing,
             noticed=self.noticed,

@@ -29,6 +29,11 @@ class Commanded:
         """What is in force for a job now."""
         return in_force(self._known, key, self._env.clock())
 
+    def newest(self, key: JobKey) -> tuple[Command, ...]:
+        """What is in force for a job now, a command given since the last discovery included."""
+        self.refresh(key.cluster, self._env.clock())
+        return self.of(key)
+
     def _restored(self, found: tuple[Command, ...], now: Millis) -> tuple[Command, ...]:
         """Give a store that began anew what it lost: a paused job must not go on because a file was damaged."""
         present = {(command.cluster, command.target, command.option) for command in found}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from autoscaler.core.periods import PeriodError, parse
-from autoscaler.model import Cluster, Policy, Reason, Topology
+from autoscaler.model import Cluster, Command, Policy, Reason, Topology
 from autoscaler.options import (
     Layer,
     OptionError,
@@ -30,7 +30,8 @@ class Contract:
     """``hold`` is why the job is not sampled, ``None`` if it is ours; ``policy`` is then what it asked for.
 
     ``policy_of`` adds what rules say of single vertices, which are known only once the job was looked at.
-    ``warnings`` are sentences about what its owner probably did not mean.
+    ``warnings`` are sentences about what its owner probably did not mean. ``pins`` are the operators' commands that
+    keep vertices at a parallelism; a job with any is not scaled.
     """
 
     hold: Reason | None
@@ -40,6 +41,7 @@ class Contract:
     cluster: Cluster
     resolved: Resolved
     warnings: tuple[str, ...] = ()
+    pins: tuple[Command, ...] = ()
 
     @property
     def ours(self) -> bool:

@@ -43,6 +43,7 @@ class Fleet:
             reachable=lambda: self._down_since is None,
             failed=self._application_failed,
             commands=self._commanded.of,
+            commands_now=self._commanded.newest,
             claim=self._claim,
             release=lambda holder: self._claims.release(holder.application_id, holder.job_id),
         )

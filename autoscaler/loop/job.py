@@ -14,11 +14,13 @@ from autoscaler.cluster import Application, ClusterError, Gone, JobOverview, Tra
 from autoscaler.loop import action
 from autoscaler.loop.contract import Contract
 from autoscaler.loop.notice import Notice
-from autoscaler.loop.pilot import Pilot
+from autoscaler.loop.pilot import CHECK_EVERY, Pilot
 from autoscaler.loop.ports import Environment, Flink, Lane
+from autoscaler.loop.sender import Sender
 from autoscaler.loop.standing import Standing
 from autoscaler.loop.storing import store_failed
 from autoscaler.loop.subject import Subject
+from autoscaler.loop.upkeep import Upkeep
 from autoscaler.loop.watch import Watch
 from autoscaler.model import JobStatus, Millis, Reason
 from autoscaler.store import StoreUnavailable
@@ -35,9 +37,13 @@ ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a job's loop asks of, and tells, its application and the fleet."""
+    """What a job's loop asks of, and tells, its application and the fleet.
+
+    ``undisturbed`` is whether the operators' commands, read anew, are those it was taken up under.
+    """
 
     acting: Callable[[], bool]
+    undisturbed: Callable[[], bool]
     reachable: Callable[[], bool]
     standing: Standing
     noticed: Callable[[tuple[JobOverview, ...]], None]
@@ -79,7 +85,8 @@ class JobLoop:
         self._env = env
         self._around = surroundings
         self._notice = Notice(env, former)
-        self._pilot = Pilot(env, surroundings.acting, contract, self.watch, self._notice)
+        upkeep = Upkeep(env, contract, self.watch, Sender(env, self.watch, surroundings.undisturbed))
+        self._pilot = Pilot(env, surroundings.acting, contract, upkeep, self._notice)
         self._due: Millis = 0
         self._poked_at: Millis = 0
         self._failures = 0
@@ -223,9 +230,16 @@ class JobLoop:
     def _onward(self, now: Millis) -> Following:
         """The next look while a request is in flight, else the next pass."""
         if self.watch.open is None:
-            return self._next_pass()
+            return self._next_pass_or_check(now)
         step = self._look if self.watch.is_settled else self._settle
         return following(step, self.watch.next_look(now))
+
+    def _next_pass_or_check(self, now: Millis) -> Following:
+        """The next pass, or before it a look whether the checkpoint came that a rescale waits for."""
+        upcoming = self._next_pass()
+        if not self._pilot.waits or upcoming.due <= now + CHECK_EVERY:
+            return upcoming
+        return following(self._check, now + CHECK_EVERY)
 
     def _next_pass(self, intervals: int = 1) -> Following:
         """The next pass on a grid that starts with the first; those that are past are left out."""
@@ -253,7 +267,8 @@ class JobLoop:
         if not action.runs(mine):
             ran = f"{mine.running} of {mine.total} tasks run"
             self._show(now, Reason.NOT_RUNNING, f"Flink says {mine.state}, {ran}", mine.state)
-            return self._next_pass()
+            self._pilot.endure(self.subject, now)
+            return self._onward(now)
         details = self.subject.flink.job(self.subject.job_id)
         if details.kind == "BATCH":
             self._show(now, Reason.BATCH, "a batch job; only streaming jobs are scaled", mine.state)
@@ -265,22 +280,29 @@ class JobLoop:
         self.passes += 1
         return self._onward(now)
 
+    def _check(self, now: Millis) -> Following:
+        """Between two passes: send what waits for a checkpoint as soon as one completed."""
+        self._pilot.await_checkpoint(self.subject, now)
+        return self._onward(now)
+
     def _settle(self, now: Millis) -> Following:
         """Find out whether the request of a former process was sent, and go on with it."""
-        self.watch.settle(self.subject)
+        self.watch.settle(self.subject, self.contract.policy, now)
         self._pilot.note_sent()
         self._show_flight(now)
         return self._onward(now)
 
     def _look(self, now: Millis) -> Following:
         """One overview while a request is in flight; no second target is sent meanwhile."""
-        timeout = self.contract.policy.rescale_timeout
+        policy = self.contract.policy
         mine = self._overview()
         if mine is None:
-            if self.watch.is_overdue(timeout, now):
+            if self.watch.is_overdue(policy, now):
                 self.watch.give_up("not reached in time, and Flink does not list the job", now)
             return self._absent(now)
-        self.watch.look(self.subject, mine, timeout, now)
+        self.watch.look(self.subject, mine, policy, now)
+        if self.watch.open is None:
+            self._pilot.endure(self.subject, now)
         self._show_flight(now, mine.state)
         return self._onward(now)
 
@@ -288,7 +310,8 @@ class JobLoop:
         request = self.watch.open
         if request is not None:
             since = sentences.seconds(now - (request.sent_at or now))
-            self._show(now, Reason.IN_FLIGHT, f"asked {since} ago: {request.reason}", state)
+            waits = f" ({self.watch.waits_for})" if self.watch.waits_for else ""
+            self._show(now, Reason.IN_FLIGHT, f"asked {since} ago: {request.reason}{waits}", state)
 
     def _overview(self) -> JobOverview | None:
         """The job as Flink lists it now; ``None`` if it does not, or as ended."""
@@ -317,7 +340,7 @@ class JobLoop:
         if isinstance(error, Transient):
             self._around.standing.failed()
         self._show(now, Reason.UNREACHABLE, str(error))
-        if self.watch.is_overdue(self.contract.policy.rescale_timeout, now):
+        if self.watch.is_overdue(self.contract.policy, now):
             self.watch.give_up("not reached in time, and the application does not answer", now)
         if self.watch.open is not None:
             return self._onward(now)

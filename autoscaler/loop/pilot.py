@@ -2,68 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from autoscaler.cluster import ClusterError, JobDetails, PutAnswer, PutResult
-from autoscaler.core import decide, doubts
+from autoscaler.cluster import ClusterError, JobDetails
+from autoscaler.core import decide, doubts, pacing
+from autoscaler.core.moment import Moment
 from autoscaler.loop import action
+from autoscaler.loop import attempt as attempts
+from autoscaler.loop.attempt import Attempt
 from autoscaler.loop.contract import Contract
 from autoscaler.loop.notice import Notice
 from autoscaler.loop.observe import Observer
-from autoscaler.loop.ports import Environment, Flink
-from autoscaler.loop.storing import store_answered, store_failed, tolerated
+from autoscaler.loop.ports import Environment
+from autoscaler.loop.storing import store_answered, tolerated
 from autoscaler.loop.subject import Subject
-from autoscaler.loop.view import source_rate
-from autoscaler.loop.watch import Watch
+from autoscaler.loop.upkeep import Upkeep
 from autoscaler.model import (
-    Bounds,
     Decision,
     History,
     Limit,
     Millis,
+    Policy,
     Reason,
     Request,
     Restart,
     Sample,
     Scaling,
     Topology,
-    VertexId,
     Window,
     frozen,
 )
-from autoscaler.store import StoreUnavailable
 from autoscaler.telemetry import sentences
 
-CONFLICT = 409  # another update of the requirements is under way: the same request may be taken later
+CHECK_EVERY: Millis = 3_000  # Flink keeps an answer about checkpoints for so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """Requirements Flink said no to, which it would again for as long as the same attempt runs."""
+class Pending:
+    """A rescale that waits, at the longest ``until``, for a checkpoint after the one with ``checkpoint`` as its id."""
 
-    bounds: Mapping[VertexId, Bounds]
-    running_since: Millis
-    message: str
+    attempt: Attempt
+    since: Millis
+    until: Millis
+    checkpoint: int | None
 
 
 class Pilot:
     """Observes, decides, applies and records, for one job."""
 
     def __init__(
-        self, env: Environment, acting: Callable[[], bool], contract: Contract, watch: Watch, notice: Notice
+        self, env: Environment, acting: Callable[[], bool], contract: Contract, upkeep: Upkeep, notice: Notice
     ) -> None:
         self._env = env
         self._acting = acting
         self._contract = contract
-        self._watch = watch
+        self._upkeep = upkeep
+        self._watch = upkeep.watch
         self._notice = notice
         self._observer: Observer | None = None
         self._samples: tuple[Sample, ...] = ()
         self._history = History()
         self._recalled = False
         self._kept: tuple[int, History] | None = None
-        self._refused: Refused | None = None
+        self._pending: Pending | None = None
 
     def recall(self, subject: Subject, now: Millis) -> None:
         """Take up what the store holds of the job, as soon as it can be read.
@@ -76,7 +78,7 @@ class Pilot:
         reach = policy.metrics_window + policy.stabilization_interval + 2 * policy.decision_interval
         with tolerated(self._env):
             epoch, history, window = memory.epoch, memory.memory(key), memory.window(key, now - reach)
-            self._watch.recall(key, subject.job_id, now)
+            self._watch.recall(subject, now)
             memory.present(key)
             self._kept, self._history, self._recalled = (epoch, history), history, True
             stored = () if window is None else window.samples
@@ -98,7 +100,7 @@ class Pilot:
 
     def consider(self, subject: Subject, details: JobDetails, running_since: Millis, at: Millis, now: Millis) -> None:
         """Observe, decide, apply, record. ``at`` is the time of the poke, which is that of the metrics."""
-        policy, before = self._contract.policy, self._history
+        policy, before = self._contract.policy, measured(self._history, self._watch.past, self._contract.policy)
         observer = self._observer = self._observer or Observer(subject.flink, subject.job_id)
         observed = observer.observe(details, policy, at, self._samples)
         window = Window(
@@ -110,18 +112,40 @@ class Pilot:
         self._history = History(scalings=decision.scalings, restarts=decision.restarts, delayed=decision.delayed)
         detail = self._explained(decision, observed.topology)
         trouble: ClusterError | None = None
-        if decision.rescale:
-            try:
-                objection = self._apply(subject, decision, window, detail)
-            except ClusterError as error:  # the sample and the decision are kept all the same
-                trouble, objection = error, (Reason.UNREACHABLE, f"{error}; wanted {detail}")
-            if objection is not None:
-                decision = withheld(decision, window, before, objection[0])
-                self._history = replace(self._history, delayed=before.delayed)
-                detail = objection[1]
+        objection: action.Objection | None = None
+        try:
+            note = self._upkeep.keep_up(subject, details, window, now) if self._may_touch() else None
+            if self._is_pinned():
+                self._pending, decision = None, withheld(decision, window, before, Reason.PINNED)
+                detail = self._upkeep.pin(subject, details, now) if self._acting() and self._recalled else "pinned"
+            elif decision.rescale:
+                objection = self._apply(subject, decision, window, detail, now)
+            else:
+                self._pending = None
+            detail = f"{detail}; {note}" if note else detail
+        except ClusterError as error:  # the sample and the decision are kept all the same
+            trouble, objection = error, (Reason.UNREACHABLE, f"{error}; wanted {detail}")
+        if objection is not None and decision.rescale:
+            decision = withheld(decision, window, before, objection[0])
+            self._history = replace(self._history, delayed=before.delayed)
+            detail = objection[1]
         self._record(subject, window, decision, detail, now)
         if trouble is not None:
             raise trouble
+
+    def endure(self, subject: Subject, now: Millis) -> None:
+        """See to a job that does not run, as one whose rescale did it harm."""
+        if self._may_touch():
+            self._upkeep.endure(subject, now)
+
+    def _may_touch(self) -> bool:
+        """Whether anything at all may be asked of the job: one that is paused or pinned is left alone."""
+        if self._contract.pins:
+            return False
+        return self._acting() and self._recalled and self._contract.policy.scaling_enabled
+
+    def _is_pinned(self) -> bool:
+        return bool(self._contract.pins) and self._contract.policy.scaling_enabled
 
     def _explained(self, decision: Decision, topology: Topology) -> str:
         """Why, in a sentence; of a job that is paused also by whom, as somebody may have forgotten to resume it."""
@@ -135,66 +159,68 @@ class Pilot:
 
     # -------------------------------------------------------------- applying
 
-    def _apply(self, subject: Subject, decision: Decision, window: Window, wish: str) -> action.Objection | None:
+    def _apply(
+        self, subject: Subject, decision: Decision, window: Window, wish: str, now: Millis
+    ) -> action.Objection | None:
         """Send the decision; return why it was not sent."""
-        flink, job_id = subject.flink, subject.job_id
         if not self._acting():
             return Reason.ADVISE_ONLY, f"would scale {wish}"
         if not self._recalled:
             return Reason.STORE_UNAVAILABLE, f"not sent, a request in flight may be stored and cannot be read: {wish}"
-        objection = action.refusal(
-            self._contract.policy, flink.checkpoint_interval_ms(job_id), flink.checkpoints(job_id)
-        )
-        if objection is not None:
-            return objection[0], f"{objection[1]}; wanted {wish}"
-        live = flink.requirements(job_id)
-        present = {v.id: v.parallelism for v in window.topology.vertices}
-        bounds = action.bounds_to_send(live, present, decision.parallelism)
-        if dict(bounds) == dict(live):
-            return Reason.AWAITING_RESOURCES, f"already asked for, and the cluster has not given it: {wish}"
-        refused = self._refused
-        if refused and (refused.bounds, refused.running_since) == (dict(bounds), window.running_since):
-            return Reason.REJECTED, f"not sent again, Flink refused it: {refused.message}; wanted {wish}"
-        request = action.intent(
-            subject.key,
-            decision,
-            window,
-            bounds,
-            application_id=subject.application.id,
-            job_id=job_id,
-            reason=wish,
-            source_rate=source_rate(window),
-            task_managers=flink.task_managers().count,
-        )
-        return self._send(flink, request, decision, window)
+        if self._watch.open is not None:
+            return Reason.IN_FLIGHT, f"{self._watch.open.reason}; wanted {wish}"
+        return self._tried(self._upkeep.attempt(subject, decision, window, wish, now), None)
 
-    def _send(self, flink: Flink, request: Request, decision: Decision, window: Window) -> action.Objection | None:
-        with self._env.wire as open_for_sending:
-            if not open_for_sending:
-                return Reason.STOPPING, f"not sent, the autoscaler is stopping: {request.reason}"
-            try:
-                request = replace(request, id=self._env.memory.add_request(request))
-            except StoreUnavailable as error:
-                store_failed(self._env, error)
-                return Reason.STORE_UNAVAILABLE, f"not sent, the intent cannot be stored: {request.reason}"
-            sent_at = self._env.clock()
-            answer = _readable(_put(flink, request), window)
-            request = action.answered(request, answer, sent_at)
-            self._watch.store(request)
-        self._env.journal.requested(request)
-        if answer.result is PutResult.REJECTED:
-            self._env.counters.add("requests_rejected")
-            if answer.status != CONFLICT:
-                self._refused = Refused(
-                    bounds=dict(request.requirements), running_since=window.running_since, message=answer.message
-                )
-            return Reason.REJECTED, f"Flink refused: {answer.message}; wanted {request.reason}"
-        if answer.result is PutResult.NOT_SENT:
-            return Reason.UNREACHABLE, f"not sent: {answer.message}; wanted {request.reason}"
-        self._env.counters.add("requests_sent")
-        self._watch.begin(request)
-        self._history = with_scaling(self._history, decision)
-        return None
+    def _tried(self, attempt: Attempt, seen_at: Millis | None) -> action.Objection | None:
+        """Send unless something objects, or a better moment is near. ``seen_at`` is when a checkpoint was seen."""
+        pending, self._pending = self._pending, None
+        objection = attempts.objection(attempt)
+        if objection is not None:
+            return objection
+        since = pending.since if pending is not None else attempt.now
+        when, said = attempts.moment_of(attempt, since, seen_at)
+        if when is Moment.WAIT:
+            until, newest = attempts.waits_until(attempt, since), attempt.checkpoints.completed_id
+            self._pending = Pending(attempt=attempt, since=since, until=until, checkpoint=newest)
+        if when in (Moment.WAIT, Moment.DROP):
+            return Reason.CHECKPOINT_WAIT, f"{said}; wanted {attempt.wish}"
+        return self._send(attempt, attempts.reason(attempt, said))
+
+    def _send(self, attempt: Attempt, reason: str) -> action.Objection | None:
+        policy = attempt.policy
+        request = attempt.request(reason)
+        if pacing.overdraft(attempt.past, attempt.wanted, policy, attempt.now) is not None:
+            self._env.counters.add("requests_overdrawn")
+        refused = self._upkeep.sender.send(attempt.subject.flink, request, attempt.window.topology, policy)
+        if refused is None:
+            history = replace(self._history, delayed=attempt.decision.delayed)
+            self._history = with_scaling(history, attempt.decision)
+        return refused
+
+    # -------------------------------------------------------------- waiting for a checkpoint
+
+    @property
+    def waits(self) -> bool:
+        """Whether a rescale waits for a checkpoint."""
+        return self._pending is not None
+
+    def await_checkpoint(self, subject: Subject, now: Millis) -> None:
+        """Look whether a checkpoint completed since, and send what waits for it, or when it has waited enough."""
+        pending = self._pending
+        if pending is None:
+            return
+        newest = subject.flink.checkpoints(subject.job_id).completed_id
+        appeared = newest is not None and newest != pending.checkpoint
+        if not appeared and now < pending.until:
+            return
+        attempt = replace(pending.attempt, subject=subject, now=now, past=self._watch.past)
+        objection = self._tried(attempt, now if appeared else None)
+        decision, detail = attempt.decision, attempt.wish
+        if objection is not None:
+            decision, detail = withheld(decision, attempt.window, self._history, objection[0]), objection[1]
+        with tolerated(self._env):
+            self._env.memory.record_decision(subject.key, decision, detail)
+        self._notice.decided(subject, attempt.window, decision, detail, now, self._contract.policy.debug_logs_interval)
 
     # -------------------------------------------------------------- recording
 
@@ -212,22 +238,6 @@ class Pilot:
             self._watch.store_again()
             store_answered(self._env)
         self._notice.decided(subject, window, decision, detail, now, self._contract.policy.debug_logs_interval)
-
-
-def _put(flink: Flink, request: Request) -> PutAnswer:
-    """Send once. Whatever goes wrong after the intent is stored leaves open whether the request was carried out."""
-    try:
-        return flink.put_requirements(request.job_id, request.requirements, action.PUT_TIMEOUT_S)
-    except Exception as error:
-        return PutAnswer(result=PutResult.UNCERTAIN, status=None, message=f"{type(error).__name__}: {error}")
-
-
-def _readable(answer: PutAnswer, window: Window) -> PutAnswer:
-    """The answer with names in place of vertex ids."""
-    message = answer.message
-    for vertex in window.topology.vertices:
-        message = message.replace(vertex.id, sentences.short_name(vertex.name))
-    return replace(answer, message=message)
 
 
 def withheld(decision: Decision, window: Window, before: History, reason: Reason) -> Decision:
@@ -269,3 +279,17 @@ def with_request(history: History, request: Request) -> History:
             scaling = Scaling(at=request.decided_at, from_parallelism=was, to_parallelism=target)
             scalings[vertex] = (*scalings.get(vertex, ()), scaling)
     return replace(history, scalings=frozen(scalings), restarts=(*history.restarts, Restart(at=request.decided_at)))
+
+
+def measured(history: History, past: tuple[Request, ...], policy: Policy) -> History:
+    """The history with restarts as long as they were seen to stop the job, without the wait before it."""
+    if not policy.extras:
+        return history
+    stops = {request.decided_at: request.outcome.downtime_ms for request in past if request.outcome is not None}
+
+    def of(restart: Restart) -> Restart:
+        stopped = stops.get(restart.at)
+        return restart if stopped is None else replace(restart, duration_s=round(stopped / 1000))
+
+    restarts = tuple(of(restart) for restart in history.restarts)
+    return history if restarts == history.restarts else replace(history, restarts=restarts)

@@ -12,6 +12,8 @@ from autoscaler.options.layers import Entry, Layer
 from autoscaler.options.names import named, nearest
 
 ALL_JOBS = "/*"
+EVERY_JOB = "*/*"
+PIN = "pin "  # before a vertex's name, in place of an option's
 _IDENTITY = "yarn.id"
 
 
@@ -57,17 +59,33 @@ def in_force(commands: Iterable[Command], key: JobKey, now: Millis) -> tuple[Com
 
 def command_layers(commands: Iterable[Command]) -> tuple[Layer, ...]:
     """Return one layer for each command, so that of two for one option the one given later counts."""
-    sources = ((command, source(command)) for command in commands)
+    sources = ((command, source(command)) for command in commands if not is_pin(command))
     return tuple(
         Layer(name=place, entries={command.option: Entry(value=command.value, source=place)})
         for command, place in sources
     )
 
 
+def is_pin(command: Command) -> bool:
+    """Tell whether a command keeps a vertex at a parallelism instead of setting an option."""
+    return command.option.startswith(PIN)
+
+
+def pins(commands: Iterable[Command]) -> tuple[Command, ...]:
+    """Return the commands that keep vertices at a parallelism, of two for one vertex the one given later."""
+    return tuple({command.option: command for command in commands if is_pin(command)}.values())
+
+
+def pinned_vertex(command: Command) -> str:
+    """Return the name of the vertex a pin is about."""
+    return command.option.removeprefix(PIN)
+
+
 def source(command: Command) -> str:
-    """Return where a value comes from, with its author and its times to the minute."""
+    """Return where a value comes from, with its author, reason, and times to the minute."""
     given = _minute(command.at)
-    said = f"operator command by {command.by} at {given} UTC"
+    why = f" ({command.why})" if command.why else ""
+    said = f"operator command by {command.by}{why} at {given} UTC"
     if command.until is None:
         return said
     end = _minute(command.until)

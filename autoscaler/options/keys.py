@@ -551,13 +551,156 @@ _OURS = (
         "starts from scratch: state is lost.",
     ),
     Key(
+        name="yarn.restore-requirements",
+        type=BOOLEAN,
+        emr="true",
+        apache="false",
+        fills="restore_requirements",
+        help="Asks again for what was asked last when a new ApplicationMaster of the same application has lost it, "
+        "as one without high availability does. It is done once the job runs stably.",
+    ),
+    Key(
+        name="yarn.external-change.hold",
+        type=DURATION,
+        emr="30 min",
+        apache="0 s",
+        fills="external_change_hold",
+        help="How long a job is left alone after somebody else changed its resource requirements, or while its "
+        "parallelism keeps changing without a request. 0 takes no notice.",
+    ),
+)
+
+_RESCALES = (
+    Key(
         name="yarn.rescale-timeout",
         type=DURATION,
-        emr="10 min",
-        apache="10 min",
+        emr="15 min",
+        apache="15 min",
         fills="rescale_timeout",
         low=1,
-        help="A rescale that has not reached its parallelism after this time is closed as not achieved.",
+        help="How long slots may be missing for a rescale before it is closed as reached in part or not at all. "
+        "The time Flink waits for a checkpoint or its cool-down, and that of the restart, does not count.",
+    ),
+    Key(
+        name="yarn.back-off",
+        type=DURATION,
+        emr="10 min",
+        apache="0 s",
+        fills="back_off",
+        help="After a rescale the cluster did not grant in full, the upper bounds are lowered to what was reached, "
+        "so that YARN looks for no more containers, and no more slots are asked for during this time. It doubles "
+        "each time in a row, up to 6 h. 0 switches both off.",
+    ),
+    Key(
+        name="yarn.rescale-gap.up",
+        type=DURATION,
+        emr="2 min",
+        apache="0 s",
+        fills="rescale_gap_up",
+        help="The least time between a rescale and a later one that gives some vertex more.",
+    ),
+    Key(
+        name="yarn.rescale-gap.down",
+        type=DURATION,
+        emr="30 min",
+        apache="0 s",
+        fills="rescale_gap_down",
+        help="The least time between a rescale and a later one that only takes away.",
+    ),
+    Key(
+        name="yarn.rescale-budget",
+        type=INTEGER,
+        emr="6",
+        apache="0",
+        fills="rescale_budget",
+        low=0,
+        help="The most rescales of a job within 24 hours. A job further behind than "
+        "`backlog-processing.lag-threshold`, and falling back, may overdraw it, and says so. 0 sets no limit.",
+    ),
+    Key(
+        name="yarn.checkpoint-wait.max",
+        type=DURATION,
+        emr="10 min",
+        apache="0 s",
+        fills="checkpoint_wait_max",
+        help="How long a rescale may wait for a checkpoint to complete, so that little is processed twice; at most "
+        "2 min while the lag grows. Then a scale-down is dropped and a scale-up is sent. Only up to Flink 1.20 and "
+        "where no containers are needed; later versions wait by themselves. 0 waits for none.",
+    ),
+    Key(
+        name="yarn.probation",
+        type=DURATION,
+        emr="10 min",
+        apache="0 s",
+        fills="probation",
+        help="How long a job is watched after a rescale, which is rolled back once if one of `yarn.rollback.*` is "
+        "met. 0 switches that off.",
+    ),
+    Key(
+        name="yarn.rollback.restarts",
+        type=INTEGER,
+        emr="2",
+        apache="2",
+        fills="rollback_restarts",
+        low=0,
+        help="Rolls a rescale on probation back after so many restarts beyond its own. 0 counts none.",
+    ),
+    Key(
+        name="yarn.rollback.failed-checkpoints",
+        type=INTEGER,
+        emr="2",
+        apache="2",
+        fills="rollback_failed_checkpoints",
+        low=0,
+        help="Rolls a rescale on probation back after so many failed checkpoints. 0 counts none.",
+    ),
+    Key(
+        name="yarn.rollback.throughput",
+        type=DOUBLE,
+        emr="0.8",
+        apache="0.8",
+        fills="rollback_throughput",
+        low=0,
+        high=1,
+        help="Rolls a rescale on probation back if a slot processes less than this share of what it did, and the job "
+        "less in all, although no less arrives. 0 switches that off.",
+    ),
+    Key(
+        name="yarn.rollback.lag-samples",
+        type=INTEGER,
+        emr="3",
+        apache="3",
+        fills="rollback_lag_samples",
+        low=0,
+        help="Rolls a rescale on probation back once the lag grew faster than before in so many samples in a row. "
+        "0 switches that off.",
+    ),
+    Key(
+        name="yarn.rollback.gc-pressure",
+        type=DOUBLE,
+        emr="0.5",
+        apache="0.5",
+        fills="rollback_gc_pressure",
+        low=0,
+        high=1,
+        help="Rolls a rescale on probation back if a TaskManager spends more than this share of its time collecting "
+        "garbage, and did not before. 1 switches that off.",
+    ),
+    Key(
+        name="yarn.bad-target.memory",
+        type=DURATION,
+        emr="6 h",
+        apache="0 s",
+        fills="bad_target_memory",
+        help="How long a target that was rolled back is not tried again; doubled each time it is.",
+    ),
+    Key(
+        name="yarn.bad-target.memory-max",
+        type=DURATION,
+        emr="48 h",
+        apache="48 h",
+        fills="bad_target_memory_max",
+        help="The longest a target is held to be bad.",
     ),
 )
 
@@ -643,6 +786,7 @@ GROUPS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("Learning from the past", _LEARNING),
     ("Limits and the rest", _GATES),
     ("Of this autoscaler", _OURS),
+    ("The life of a rescale", _RESCALES),
     ("Not applicable on YARN", _NOT_APPLICABLE),
 )
 KEYS: tuple[Key, ...] = tuple(key for _, group in GROUPS for key in group)

@@ -96,8 +96,14 @@ class RecoveringStore:
                 self._moved[request.id] = self.add_request(request)
 
     def open_requests(self) -> tuple[Request, ...]:
+        return self._numbered(lambda store: store.open_requests())
+
+    def requests(self, key: JobKey, limit: int) -> tuple[Request, ...]:
+        return self._numbered(lambda store: store.requests(key, limit))
+
+    def _numbered(self, call: Callable[[Store], tuple[Request, ...]]) -> tuple[Request, ...]:
         with self._lock:
-            found = self._on(lambda store: store.open_requests())
+            found = self._on(call)
             return tuple(replace(r, id=(r.id or 0) + (self._epoch << _EPOCH_BITS)) for r in found)
 
     def save_status(self, status: JobStatus) -> None:

@@ -14,9 +14,11 @@ from autoscaler.model import (
     JobKey,
     JobStatus,
     Millis,
+    Phase,
     Request,
     RequestState,
     Topology,
+    Transition,
     VertexId,
 )
 from autoscaler.telemetry import sentences
@@ -107,6 +109,19 @@ class Journal:
             state=request.state.value,
             detail=sentences.outcome(request, result) if result else request.answer,
             after_ms=now - (request.sent_at or request.decided_at),
+        )
+
+    def judged(self, request: Request, transition: Transition) -> None:
+        """How the probation of a rescale ended; one that is rolled back is worth an alert."""
+        level = self._log.warning if transition.now is Phase.ROLLED_BACK else self._log.info
+        level(
+            "probation",
+            application=request.key.application,
+            job=request.key.job,
+            application_id=request.application_id,
+            state=transition.now.value,
+            rescale=request.reason,
+            detail=transition.reason,
         )
 
 

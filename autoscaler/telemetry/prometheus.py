@@ -28,6 +28,10 @@ class Counters:
     requests_rejected: int = 0
     requests_achieved: int = 0
     requests_not_achieved: int = 0
+    requests_rolled_back: int = 0
+    requests_overdrawn: int = 0
+    external_changes: int = 0
+    requirements_lost: int = 0
     store_errors: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -44,6 +48,10 @@ HELP = {
     "requests_rejected": "Resource requirements that Flink refused",
     "requests_achieved": "Requests whose parallelism was reached",
     "requests_not_achieved": "Requests closed without reaching their parallelism",
+    "requests_rolled_back": "Rescales that made things worse and were rolled back",
+    "requests_overdrawn": "Rescales beyond the budget, of jobs that fell behind",
+    "external_changes": "Resource requirements that somebody else changed, and that were adopted",
+    "requirements_lost": "Resource requirements lost with an ApplicationMaster",
     "store_errors": "Writes to the store that failed",
 }
 

@@ -322,6 +322,36 @@ def test_checkpointing_that_is_off_has_no_interval(interval: int | None) -> None
     assert flink_json.parse_checkpoint_interval({"interval": interval}) is None
 
 
+@pytest.mark.parametrize(
+    ("failed", "failing"),
+    [
+        ({"id": 17, "failure_message": "Checkpoint expired before completing."}, True),
+        ({"id": 17, "failure_message": None}, True),
+        ({"id": 15, "failure_message": "Checkpoint expired before completing."}, False),
+        ({"id": 17, "failure_message": "Checkpoint Coordinator is suspending."}, False),
+        (None, False),
+    ],
+    ids=["newer than the last good one", "without a message", "older", "aborted by a restart", "none"],
+)
+def test_checkpoints_fail_while_the_newest_did(failed: dict[str, object] | None, failing: bool) -> None:
+    """A failure counts until one completes, but for those that a restart aborts."""
+    document = {"latest": {"completed": {"id": 16}, "failed": failed}}
+    assert parse_checkpoints(document).failing is failing
+
+
+def test_a_savepoint_that_is_being_taken_is_seen() -> None:
+    """Neither a checkpoint in progress nor a savepoint that is done is one."""
+    entry = {"id": 3, "trigger_timestamp": 1, "is_savepoint": True, "status": "IN_PROGRESS"}
+    for changes, running in (({}, True), ({"status": "COMPLETED"}, False), ({"is_savepoint": False}, False)):
+        assert parse_checkpoints({"history": [entry | changes]}).savepoint_running is running
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_rescale_does_not_make_checkpoints_fail(release: str) -> None:
+    """What a rescale aborted, in the recorded answers after one, is no failure."""
+    assert not parse_checkpoints(flink(release, "checkpoints_after2")).failing
+
+
 def test_a_job_without_checkpoints_has_none() -> None:
     """Before the first checkpoint everything is absent, not 0."""
     document = {"counts": {"completed": 0}, "latest": {"completed": None, "restored": None}, "history": []}

@@ -388,9 +388,10 @@ def test_protection_leaves_the_delay_as_it_is() -> None:
 
 
 def test_protection_never_blocks_growth() -> None:
-    """A doubtful window may still lead to a scale-up."""
-    window = a_window(values={"a": TOO_BUSY}, doubts=["x"])
-    assert a_decision(window, extras=True).parallelism == {"a": 7}
+    """What must not shrink may grow all the same."""
+    history = History(scalings={"a": (a_scaling(at=NOW - MINUTE, tpr=100.0, expected_rate=200.0),)})
+    found = a_decision(a_window(values={"a": TOO_BUSY}), history, extras=True, scale_up_grace_period=HOUR)
+    assert found.parallelism == {"a": 7}
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ QUICK = {
     "job.autoscaler.stabilization.interval": "10 s",
     "job.autoscaler.scale-up.grace-period": "15 s",
     "job.autoscaler.scale-down.max-factor": "1.0",
+    "job.autoscaler.yarn.rescale-gap.up": "5 s",
+    "job.autoscaler.yarn.rescale-gap.down": "15 s",
+    "job.autoscaler.yarn.rescale-budget": "0",
+    "job.autoscaler.yarn.probation": "20 s",
 }
 
 T = TypeVar("T")

@@ -49,7 +49,20 @@ ADAPTIVE = {
     "job.autoscaler.scale-up.grace-period": "0 s",
     "job.autoscaler.restart.time": "10 s",
     "job.autoscaler.catch-up.duration": "5 min",
+    "job.autoscaler.yarn.rescale-timeout": "10 min",
 }
+# What follows a rescale, and how often one may come: off here, so that a test has on only what it is about.
+UNPACED = {
+    "job.autoscaler.yarn.back-off": "0 s",
+    "job.autoscaler.yarn.rescale-gap.up": "0 s",
+    "job.autoscaler.yarn.rescale-gap.down": "0 s",
+    "job.autoscaler.yarn.rescale-budget": "0",
+    "job.autoscaler.yarn.checkpoint-wait.max": "0 s",
+    "job.autoscaler.yarn.probation": "0 s",
+    "job.autoscaler.yarn.external-change.hold": "0 s",
+    "job.autoscaler.yarn.restore-requirements": "false",
+}
+ADAPTIVE |= UNPACED
 
 
 class VirtualTime:
@@ -101,6 +114,10 @@ class FakeJob:
     rate: float = 400.0
     per_subtask: float = 500.0
     slots: int = 1_000
+    held_slots: int = 0  # TaskManagers' slots beyond those it uses
+    delay_ms: Millis = 0  # from a PUT to the restart
+    fails_at: int | None = None  # the worker's parallelism at which it dies as soon as it is started
+    due: tuple[Millis, dict[VertexId, int]] | None = None
     restart_ms: Millis = 3_000
     parallelism: dict[VertexId, int] = field(default_factory=lambda: {SOURCE: 1, WORKER: 1})
     wanted: dict[VertexId, Bounds] = field(
@@ -153,13 +170,37 @@ class FakeJob:
         self.advance()
         self.wanted = dict(bounds)
         given = {vertex: min(bound.upper, self.slots) for vertex, bound in bounds.items()}
-        if given != self.parallelism:
-            self.parallelism = given
-            self.running_since = self.busy_until = self.clock() + self.restart_ms
-            self.records = 0.0
+        self.due = (self.clock() + self.delay_ms, given)
+        self.catch_up()
         return self.put_answer or PutAnswer(result=PutResult.ACCEPTED, status=200, message="")
 
+    def catch_up(self) -> None:
+        """Let what was asked for and what fails take effect by now."""
+        now = self.clock()
+        if self.due is not None and now >= self.due[0]:
+            at, given = self.due
+            self.due = None
+            if given != self.parallelism:
+                self.parallelism = given
+                self.running_since = self.busy_until = at + self.restart_ms
+                self.records = 0.0
+        elif self.fails_at == self.parallelism[WORKER] and now >= self.busy_until:
+            self.running_since = self.busy_until = now + self.restart_ms
+
+    def grant(self) -> None:
+        """Let slots that came since take effect."""
+        self.advance()
+        self.due = (self.clock(), {vertex: min(bound.upper, self.slots) for vertex, bound in self.wanted.items()})
+        self.catch_up()
+
+    def rescale(self, **to: int) -> None:
+        """Let the parallelism change without a request, as when a TaskManager is lost."""
+        self.advance()
+        self.due = (self.clock(), self.parallelism | to)
+        self.catch_up()
+
     def overview(self) -> JobOverview:
+        self.catch_up()
         total = sum(self.parallelism.values())
         return JobOverview(
             id=self.id,
@@ -330,8 +371,9 @@ class FakeFlink:
 
     def task_managers(self) -> TaskManagers:
         self._called("task managers")
-        slots = sum(max(job.parallelism.values()) for job in self.jobs_there if job.present)
-        return TaskManagers(count=-(-slots // 2), slots_total=slots, slots_available=0)
+        used = sum(max(job.parallelism.values()) for job in self.jobs_there if job.present)
+        slots = sum(max(*job.parallelism.values(), job.held_slots) for job in self.jobs_there if job.present)
+        return TaskManagers(count=-(-slots // 2), slots_total=slots, slots_available=slots - used)
 
     def memory(self) -> TaskManagerMemory:
         self._called("memory")

@@ -8,7 +8,16 @@ import pytest
 
 from autoscaler.model import Command, JobKey, Millis
 from autoscaler.options import APACHE, EMR, check_value, resolve
-from autoscaler.options.commands import CommandError, command_layers, commandable, in_force, is_about, source
+from autoscaler.options.commands import (
+    CommandError,
+    command_layers,
+    commandable,
+    in_force,
+    is_about,
+    pinned_vertex,
+    pins,
+    source,
+)
 
 TEN: Millis = 1_795_255_200_000  # 2026-11-21T10:00:00Z
 HOUR: Millis = 3_600_000
@@ -115,3 +124,17 @@ def test_a_value_is_checked_by_itself() -> None:
     assert check_value("job.autoscaler.vertex.min-parallelism", "100000", "here", EMR) == ()
     (checked,) = check_value(window, "5 min", "here", EMR, {"metrics.window": lambda _: "not today"})
     assert "which cannot be used: not today" in checked.message
+
+
+def test_a_pin_is_no_option() -> None:
+    """It stands beside the configuration; of two for one vertex the later counts."""
+    pin = replace(COMMAND, option="pin enrich", value="4")
+    later = replace(pin, value="6", at=TEN + 1)
+    assert command_layers([pin, COMMAND]) == command_layers([COMMAND])
+    assert pins([COMMAND, pin, later]) == (later,)
+    assert pinned_vertex(pin) == "enrich"
+
+
+def test_the_reason_of_a_command_is_part_of_its_source() -> None:
+    """Who reads where a value comes from reads why, too."""
+    assert source(replace(COMMAND, why="broker upgrade")).startswith("operator command by alice (broker upgrade) at ")

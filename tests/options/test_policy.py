@@ -40,6 +40,15 @@ def test_the_apache_defaults() -> None:
         "scale_up_grace_period": 0,
         "catch_up_duration": 1_800_000,
         "restart_time": 300_000,
+        "restore_requirements": False,
+        "external_change_hold": 0,
+        "back_off": 0,
+        "rescale_gap_up": 0,
+        "rescale_gap_down": 0,
+        "rescale_budget": 0,
+        "checkpoint_wait_max": 0,
+        "probation": 0,
+        "bad_target_memory": 0,
     }
 
 
@@ -104,6 +113,21 @@ EXAMPLES = {
     "yarn.time-zone": ("Europe/Berlin", "time_zone", "Europe/Berlin"),
     "yarn.allow-without-checkpoint": ("true", "allow_without_checkpoint", True),
     "yarn.rescale-timeout": ("5 min", "rescale_timeout", 300_000),
+    "yarn.back-off": ("1 min", "back_off", 60_000),
+    "yarn.rescale-gap.up": ("1 min", "rescale_gap_up", 60_000),
+    "yarn.rescale-gap.down": ("1 h", "rescale_gap_down", 3_600_000),
+    "yarn.rescale-budget": ("0", "rescale_budget", 0),
+    "yarn.checkpoint-wait.max": ("0", "checkpoint_wait_max", 0),
+    "yarn.probation": ("5 min", "probation", 300_000),
+    "yarn.rollback.restarts": ("3", "rollback_restarts", 3),
+    "yarn.rollback.failed-checkpoints": ("3", "rollback_failed_checkpoints", 3),
+    "yarn.rollback.throughput": ("0.5", "rollback_throughput", 0.5),
+    "yarn.rollback.lag-samples": ("5", "rollback_lag_samples", 5),
+    "yarn.rollback.gc-pressure": ("1.0", "rollback_gc_pressure", 1.0),
+    "yarn.bad-target.memory": ("1 h", "bad_target_memory", 3_600_000),
+    "yarn.bad-target.memory-max": ("1 d", "bad_target_memory_max", 86_400_000),
+    "yarn.external-change.hold": ("1 h", "external_change_hold", 3_600_000),
+    "yarn.restore-requirements": ("false", "restore_requirements", False),
 }
 
 

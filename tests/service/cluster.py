@@ -34,6 +34,11 @@ OURS = {
     "job.autoscaler.scale-up.grace-period": "0 s",
     "job.autoscaler.restart.time": "1 s",
     "job.autoscaler.catch-up.duration": "1 min",
+    "job.autoscaler.yarn.checkpoint-wait.max": "0 s",
+    "job.autoscaler.yarn.rescale-gap.up": "0 s",
+    "job.autoscaler.yarn.rescale-gap.down": "0 s",
+    "job.autoscaler.yarn.rescale-budget": "0",
+    "job.autoscaler.yarn.probation": "0 s",
 }
 BUSY = 1_000.0  # milliseconds a second: such a job falls behind as fast as it reads
 NAMES = {

@@ -133,6 +133,64 @@ def test_pause_and_resume(run: Run, stored: Stored, capsys: Captured) -> None:
     assert f"no command sets {SCALING} of shop/orders" in capsys.readouterr().err
 
 
+def test_a_command_says_why(run: Run, stored: Stored, capsys: Captured) -> None:
+    """Who finds a job paused learns the reason with its author."""
+    assert run("pause", "orders", "--for", "2 h", "--why", "broker upgrade") == 0
+    assert stored()[0].why == "broker upgrade"
+    capsys.readouterr()
+    assert run("commands") == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("broker upgrade")
+
+
+def test_all_jobs_are_paused_and_resumed(run: Run, stored: Stored, capsys: Captured) -> None:
+    """With --all the command is about every job of the cluster; it is that or one job."""
+    assert run("pause", "--all", "--why", "night of the upgrade") == 0
+    assert [(c.target, c.value) for c in stored()] == [("*/*", "false")]
+    assert run("resume", "orders", "--for", "1 h") == 0
+    assert [(c.target, c.value) for c in stored()] == [("*/*", "false"), ("shop/orders", "true")]
+    assert run("resume", "--all") == 0
+    assert [c.target for c in stored()] == ["shop/orders"]
+    for arguments in (["pause"], ["pause", "orders", "--all"], ["resume"]):
+        assert run(*arguments) == 2
+    assert "name one JOB, or give --all" in capsys.readouterr().err
+
+
+def test_pin_and_unpin(run: Run, stored: Stored, capsys: Captured) -> None:
+    """A vertex is pinned by the name it is shown under, for a while, and unpinned with its job."""
+    assert run("pin", "orders", "Sink=4", "--for", "1 d", "--why", "campaign") == 0
+    (command,) = stored()
+    assert (command.target, command.option, command.value) == ("shop/orders", "pin Sink", "4")
+    assert command.until == command.at + 86_400_000
+    assert run("pin", "orders", "sink=6") == 0, "or by its id; it takes the place of the former"
+    assert [c.value for c in stored()] == ["6"]
+    assert run("unpin", "orders") == 0
+    assert "Sink is no longer pinned at 6" in capsys.readouterr().out
+    assert stored() == ()
+    assert run("unpin", "orders") == 1
+    assert run("unpin", "nobody") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("orders", "Sink"), "'Sink' is not VERTEX=N"),
+        (("orders", "Sink=0"), "'Sink=0' is not VERTEX=N with a parallelism of at least 1"),
+        (("orders", "Sink=many"), "is not VERTEX=N"),
+        (("orders", "Source=3"), "no vertex is called 'Source' in shop/orders; it has: Sink"),
+        (("shop/*", "Sink=3"), "means many jobs"),
+        (("nobody", "Sink=3"), "no job is called 'nobody'"),
+        (("orders", "Sink=3", "--for", "30"), "write a unit"),
+    ],
+)
+def test_what_cannot_be_pinned(
+    run: Run, stored: Stored, capsys: Captured, arguments: tuple[str, ...], words: str
+) -> None:
+    """A pin that could not be meant is refused with status 2 and what to write, and stores nothing."""
+    assert run("pin", *arguments) == 2
+    assert words in capsys.readouterr().err
+    assert stored() == ()
+
+
 def test_unset_takes_back_one_or_all(run: Run, stored: Stored) -> None:
     """With a key that one, without a key everything that commands set of the job, and of no other target."""
     for name, value in (("metrics.window", "5 min"), ("utilization.target", "0.6"), ("scaling.enabled", "false")):
@@ -173,7 +231,7 @@ def test_commands_lists_what_is_in_force(run: Run, capsys: Captured) -> None:
     capsys.readouterr()
     assert run("commands") == 0
     header, first, second = capsys.readouterr().out.splitlines()
-    assert header.split() == ["job", "option", "value", "by", "since", "until"]
+    assert header.split() == ["job", "option", "value", "by", "since", "until", "why"]
     assert first.startswith(f"shop/*       {WINDOW}")
     assert first.endswith("-")
     assert SCALING in second

@@ -7,7 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from autoscaler.model import History, JobKey, Millis, Outcome, Reason, RequestState, frozen
+from autoscaler.model import (
+    Fare,
+    History,
+    JobKey,
+    Life,
+    Millis,
+    Outcome,
+    Phase,
+    Reason,
+    RequestKind,
+    RequestState,
+    Transition,
+    frozen,
+)
 from autoscaler.store import KEEP_DECISIONS, KEEP_SAMPLES, Store, StoreUnavailable
 from tests.store.builders import (
     DAY,
@@ -177,6 +190,16 @@ def test_a_request_is_open_until_its_outcome(fresh: Fresh) -> None:
     fresh().update_request(achieved)
     assert fresh().open_requests() == ()
     assert fresh().requests(KEY, limit=5) == (achieved,)
+
+
+def test_the_life_of_a_request_is_kept_with_it(fresh: Fresh) -> None:
+    """Every transition comes back with its time and reason, and with the evidence the next one needs."""
+    number = fresh().add_request(a_request())
+    step = Transition(at=T0 + 1, was=Phase.STEADY, now=Phase.REQUESTED, reason="sink 2→4")
+    life = Life(phase=Phase.REQUESTED, since=T0 + 1, excused_ms=5, before=Fare(throughput=9.5), parallelism={"sink": 3})
+    lived = replace(a_request(), id=number, kind=RequestKind.ROLL_BACK, life=life, transitions=(step,))
+    fresh().update_request(lived)
+    assert fresh().requests(KEY, limit=5) == (lived,)
 
 
 def test_requests_of_a_job_come_latest_first(fresh: Fresh) -> None:

@@ -13,7 +13,9 @@ from autoscaler.model import (
     History,
     JobKey,
     JobStatus,
+    Life,
     Request,
+    RequestKind,
     Sample,
     Topology,
     VertexSample,
@@ -90,3 +92,22 @@ def test_any_name_is_a_key(cluster: str, application: str, job: str, ids: list[s
 def test_fields_of_another_version_are_no_obstacle() -> None:
     """A field this version does not know is skipped; one that was not stored has its default."""
     assert load(History, {"invented": 1, "restarts": [{"at": 5, "also": []}]}).restarts[0].at == 5
+
+
+def test_a_request_of_an_older_version_is_read() -> None:
+    """What was stored before requests had a life was of our own choice, and has none."""
+    stored = {
+        "key": {"cluster": "c", "application": "a", "job": "j"},
+        "application_id": "application_1_0001",
+        "job_id": "1",
+        "decided_at": T0,
+        "reason": "sink 1→2",
+        "before": [["sink"], [1]],
+        "target": [["sink"], [2]],
+        "requirements": [["sink"], {"lower": [1], "upper": [2]}],
+        "running_since": T0,
+        "state": "NOT_ACHIEVED",
+    }
+    request = load(Request, stored)
+    assert (request.kind, request.life, request.transitions) == (RequestKind.SCALE, Life(), ())
+    assert dump(request) == stored

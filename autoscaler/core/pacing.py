@@ -1,0 +1,228 @@
+"""When a rescale that is wanted comes at a bad time, judged by what was asked of the job before.
+
+The record is the job's requests, oldest first; nothing else is remembered, so a restart of the autoscaler changes
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from autoscaler.model import Millis, Phase, Policy, Reason, Request, RequestKind, RequestState, VertexId
+
+DAY: Millis = 86_400_000
+LONGEST_BACK_OFF: Millis = 6 * 3_600_000
+FLAPS = 3  # changes of parallelism that nobody asked for, within
+FLAPPING_WITHIN: Millis = 3_600_000
+REMEMBERED = 100  # requests of one job that are looked back on; at six a day and a withdrawal each, a week
+
+Objection = tuple[Reason, str]
+
+_NOT_SENT = (RequestState.REJECTED, RequestState.VOID)
+_RESTARTS_THE_JOB = (RequestKind.SCALE, RequestKind.ROLL_BACK, RequestKind.RESTORE, RequestKind.PIN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A rescale that is wanted. ``behind_ms`` is how far behind the job is if that is too far and growing.
+
+    ``unasked`` are the times at which the parallelism changed without anybody's request.
+    """
+
+    present: Mapping[VertexId, int]
+    target: Mapping[VertexId, int]
+    slots: int
+    slots_wanted: int
+    behind_ms: Millis | None = None
+    unasked: tuple[Millis, ...] = ()
+
+    @property
+    def grows(self) -> bool:
+        """Whether some vertex gets more; such a rescale is wanted to keep up, not to save."""
+        return any(wanted > self.present.get(vertex, wanted) for vertex, wanted in self.target.items())
+
+
+Past = Sequence[Request]
+Rule = Callable[[Past, Wish, Policy, Millis], Objection | None]
+
+
+def objection(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
+    """Return why a rescale should not be asked for now, ``None`` if it may be."""
+    return next((found for rule in RULES if (found := rule(past, wish, policy, now)) is not None), None)
+
+
+def overdraft(past: Past, wish: Wish, policy: Policy, now: Millis) -> str | None:
+    """Return how a rescale overdraws the budget, which only a job that falls behind may."""
+    used = _spent(past, now)
+    if wish.behind_ms is None or not 0 < policy.rescale_budget <= used:
+        return None
+    return (
+        f"rescale {used + 1} of {policy.rescale_budget} within a day, as the job is {_minutes(wish.behind_ms)} behind"
+    )
+
+
+# ------------------------------------------------------------------ the rules
+
+
+def somebody_elses_change_is_kept(past: Past, _wish: Wish, policy: Policy, now: Millis) -> Objection | None:
+    adopted = next((request for request in reversed(past) if request.kind is RequestKind.ADOPT), None)
+    if adopted is None or now - adopted.decided_at >= policy.external_change_hold:
+        return None
+    until = _clock(adopted.decided_at + policy.external_change_hold)
+    return Reason.EXTERNAL_CHANGE, f"{adopted.reason}; left as it is until {until}"
+
+
+def the_job_must_not_flap(_past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
+    """A loop of Flink's own is not mended by a restart more."""
+    flaps = [at for at in wish.unasked if now - at < FLAPPING_WITHIN]
+    if policy.external_change_hold <= 0 or len(flaps) < FLAPS:
+        return None
+    said = f"its parallelism changed {len(flaps)} times within an hour without a request"
+    return Reason.FLAPPING, f"{said}; left as it is until {_clock(flaps[-FLAPS] + FLAPPING_WITHIN)}"
+
+
+def a_probation_is_not_disturbed(past: Past, wish: Wish, _policy: Policy, _now: Millis) -> Objection | None:
+    """A further growth may follow at once, the rest would hide what the change did."""
+    newest = trial_of(past)
+    if newest is None or wish.grows:
+        return None
+    return Reason.PROBATION, f"the change of {_clock(newest.decided_at)} is on probation"
+
+
+def the_target_is_not_known_bad(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
+    until = bad_until(past, wish.target, policy)
+    if until is None or now >= until:
+        return None
+    return Reason.KNOWN_BAD, f"this target was rolled back before and is not tried again until {_clock(until)}"
+
+
+def what_was_not_granted_must_wait(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
+    """More slots are not asked for at once again; the wait doubles each time in a row."""
+    until = backed_off_until(past, policy)
+    if until is None or now >= until or wish.slots_wanted <= wish.slots:
+        return None
+    said = f"the cluster did not grant what was asked last, {wish.slots_wanted} slots now"
+    return Reason.AWAITING_RESOURCES, f"{said}; tried again from {_clock(until)}"
+
+
+def rescales_keep_their_distance(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
+    gap = policy.rescale_gap_up if wish.grows else policy.rescale_gap_down
+    sent = [request.sent_at for request in past if request.kind in _RESTARTS_THE_JOB and _was_sent(request)]
+    last = max((at for at in sent if at is not None), default=None)
+    if last is None or now - last >= gap:
+        return None
+    key = "up" if wish.grows else "down"
+    return (
+        Reason.TOO_SOON,
+        f"rescaled at {_clock(last)}; yarn.rescale-gap.{key} allows the next at {_clock(last + gap)}",
+    )
+
+
+def the_budget_must_last(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
+    used = _spent(past, now)
+    if wish.behind_ms is not None or not 0 < policy.rescale_budget <= used:
+        return None
+    return Reason.BUDGET, f"rescaled {used} times within a day, which yarn.rescale-budget does not let it exceed"
+
+
+RULES: tuple[Rule, ...] = (  # first to object wins
+    somebody_elses_change_is_kept,  # no fight with people
+    the_job_must_not_flap,  # nor with Flink
+    a_probation_is_not_disturbed,  # one change at a time
+    the_target_is_not_known_bad,  # a mistake is not made twice
+    what_was_not_granted_must_wait,  # containers that are pending cost the queue its headroom
+    rescales_keep_their_distance,  # a restart has to pay off first
+    the_budget_must_last,  # however good each reason is
+)
+
+
+# ------------------------------------------------------------------ what the record says
+
+
+def trial_of(past: Past) -> Request | None:
+    """Return the request whose change is on probation."""
+    return next((request for request in reversed(past) if request.life.phase is Phase.PROBATION), None)
+
+
+def known_requirements(past: Past) -> Request | None:
+    """Return the request that tells what the requirements should be: the newest that was sent, or was adopted."""
+    return next((request for request in reversed(past) if _was_sent(request)), None)
+
+
+def due(past: Past, policy: Policy) -> tuple[RequestKind, Request] | None:
+    """Return what has to follow a request: the roll-back of a bad one, the withdrawal of what was not reached.
+
+    Each is asked for once: a later request that left, whatever came of it, has taken its place.
+    """
+    for request in reversed([each for each in past if each.state is not RequestState.VOID]):
+        if request.life.phase is Phase.ROLLED_BACK:
+            return (RequestKind.ROLL_BACK, request) if request.former else None
+        if request.kind is not RequestKind.WITHDRAW:
+            break
+    newest = next((each for each in reversed(past) if each.state is not RequestState.VOID), None)
+    if newest is None or policy.back_off <= 0 or newest.kind in (RequestKind.ADOPT, RequestKind.WITHDRAW):
+        return None
+    fell_short = newest.state in (RequestState.PARTIAL, RequestState.TIMED_OUT)
+    return (RequestKind.WITHDRAW, newest) if fell_short else None
+
+
+def lost(past: Past, application_id: str, job_id: str) -> Request | None:
+    """Return the request whose requirements another attempt of the same application may have lost.
+
+    Without high availability a new ApplicationMaster starts the job as it was submitted, under another id.
+    """
+    known = known_requirements(past)
+    if known is None or known.application_id != application_id or known.job_id == job_id:
+        return None
+    return None if known.life.phase is Phase.ROLLED_BACK else known
+
+
+def bad_until(past: Past, target: Mapping[VertexId, int], policy: Policy) -> Millis | None:
+    """Return until when a target is known to be bad; each roll-back of it doubles the time."""
+    rolled = [
+        request.life.since
+        for request in past
+        if request.life.phase is Phase.ROLLED_BACK and dict(request.target) == dict(target)
+    ]
+    if not rolled:
+        return None
+    return rolled[-1] + _doubled(policy.bad_target_memory, len(rolled), policy.bad_target_memory_max)
+
+
+def backed_off_until(past: Past, policy: Policy) -> Millis | None:
+    """Return until when no more slots are asked for, after requests in a row that were not granted in full."""
+    refused: list[Request] = []
+    for request in reversed([each for each in past if each.kind is RequestKind.SCALE and _was_sent(each)]):
+        if request.state not in (RequestState.PARTIAL, RequestState.TIMED_OUT):
+            break
+        refused.append(request)
+    if not refused or policy.back_off <= 0:
+        return None
+    newest = refused[0]
+    closed = newest.outcome.at if newest.outcome is not None else newest.decided_at
+    return closed + _doubled(policy.back_off, len(refused), LONGEST_BACK_OFF)
+
+
+def _was_sent(request: Request) -> bool:
+    return request.state not in _NOT_SENT
+
+
+def _spent(past: Past, now: Millis) -> int:
+    return sum(
+        request.kind is RequestKind.SCALE and _was_sent(request) and now - request.decided_at < DAY for request in past
+    )
+
+
+def _doubled(first: Millis, times: int, longest: Millis) -> Millis:
+    """Return ``first`` doubled for each time after the first. Worked: 6 h, 12 h, 24 h, 48 h, 48 h."""
+    return min(longest, first << min(times - 1, 20))
+
+
+def _minutes(milliseconds: Millis) -> str:
+    return f"{max(1, round(milliseconds / 60_000))} min"
+
+
+def _clock(at: Millis) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

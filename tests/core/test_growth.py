@@ -1,0 +1,198 @@
+"""What is not grown although the model would: on doubt alone, and where more subtasks do not help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from autoscaler.model import BusyTimeAggregator, Decision, History, Limit, Reason, VertexRule, Window
+from tests.core.builders import MINUTE, NOW, a_decision, a_scaling, a_vertex, a_window, counter
+
+BUSY = {"load": 1.0, "accumulated_busy_ms": counter(4_000)}
+GROWING = {"lag": [60_000.0 * 400 * n / 1_000 for n in range(6)]}
+# It grew from 2 to 4 for 2,000 records/s and still does the 1,000 it did.
+IN_VAIN = a_scaling(at=NOW - 20 * MINUTE, tpr=1_000.0, expected_rate=2_000.0)
+
+
+def decided(window: Window, *scaled: str, **policy: Any) -> Decision:
+    history = History(scalings=dict.fromkeys(scaled, (IN_VAIN,)))
+    return a_decision(window, history, extras=True, scale_up_grace_period=0, **policy)
+
+
+def limits(decision: Decision) -> dict[str, tuple[Limit, ...]]:
+    return {vertex: sizing.limits for vertex, sizing in decision.sizings.items() if sizing.limits}
+
+
+# ------------------------------------------------------------------ doubt
+
+
+@pytest.mark.parametrize(
+    ("lag", "grown"),
+    [
+        ([0.0] * 6, False),
+        ([None] * 6, False),
+        (GROWING["lag"], True),
+        ([900_000.0] * 6, True),
+    ],
+    ids=["no lag", "unknown lag", "growing lag", "backlog"],
+)
+def test_doubtful_numbers_are_followed_upwards_only_with_lag(lag: Sequence[float | None], grown: bool) -> None:
+    """Counters that are incomplete are no reason to grow by themselves."""
+    window = a_window(values={"a": {**BUSY, "lag": lag}}, doubts=["counters incomplete"])
+    decision = decided(window)
+    assert (decision.reason is Reason.SCALE) is grown
+    assert (limits(decision).get("a") == (Limit.DOUBTFUL,)) is not grown
+
+
+def test_lag_vouches_for_all_it_feeds_and_for_nothing_else() -> None:
+    """Of two doubtful branches only the one with lag is grown."""
+    vertices = (a_vertex("a"), a_vertex("b"), a_vertex("c", "a"), a_vertex("d", "b"))
+    values = {each: dict(BUSY) for each in "abcd"}
+    values["a"] |= GROWING
+    decision = decided(a_window(*vertices, values=values, doubts=["x"]))
+    grown = {vertex for vertex, parallelism in decision.parallelism.items() if parallelism > 4}
+    assert grown == {"a", "c"}
+
+
+def test_a_counter_that_ran_backwards_limits_only_what_it_feeds() -> None:
+    """Vertices whose numbers are sound grow as the model has it."""
+    values = {each: dict(BUSY) for each in "ab"}
+    values["b"]["records_out"] = [9.0, 8.0, 7.0, 6.0, 5.0, 4.0]
+    decision = decided(a_window(a_vertex("a"), a_vertex("b"), values=values))
+    assert decision.parallelism["a"] > 4
+    assert limits(decision) == {"b": (Limit.DOUBTFUL,)}
+
+
+# ------------------------------------------------------------------ bottlenecks
+
+
+def chain(strategy: str = "REBALANCE", **values: Any) -> Window:
+    """A source ``a`` that feeds ``b`` that feeds ``c``, all busy."""
+    vertices = (a_vertex("a"), a_vertex("b", "a", strategy=strategy), a_vertex("c", "b"))
+    return a_window(*vertices, values={each: {**BUSY, **values.get(each, {})} for each in "abc"})
+
+
+def test_a_sink_that_did_not_gain_is_the_limit_of_its_path() -> None:
+    """The sink is named, and nothing before it is grown for a rate it will not take."""
+    decision = decided(chain(), "c")
+    assert decision.reason is Reason.STEADY
+    assert limits(decision) == {
+        "a": (Limit.BOTTLENECK,),
+        "b": (Limit.BOTTLENECK,),
+        "c": (Limit.SINK_LIMITED,),
+    }
+
+
+@pytest.mark.parametrize(
+    ("window", "scaled", "history"),
+    [
+        (chain(), (), {}),
+        (chain(), ("b",), {}),
+        (chain(c={"load": 0.5}), ("c",), {"tpr": 2_000.0, "expected_rate": 4_000.0}),
+        (chain(), ("c",), {"tpr": None}),
+        (chain(), ("c",), {"expected_rate": None}),
+        (chain(), ("c",), {"tpr": 500.0}),
+    ],
+    ids=["never grown", "no sink", "not at its limit", "rate unknown", "expectation unknown", "it gained"],
+)
+def test_what_is_no_bottleneck(window: Window, scaled: tuple[str, ...], history: dict[str, Any]) -> None:
+    """Without proof that a growth was in vain the path grows."""
+    past = History(scalings={each: (replace(IN_VAIN, **history),) for each in scaled})
+    decision = a_decision(window, past, extras=True, scale_up_grace_period=0)
+    assert not {Limit.SINK_LIMITED, Limit.HOT_KEY, Limit.BOTTLENECK} & {
+        limit for each in decision.sizings.values() for limit in each.limits
+    }
+    assert decision.parallelism["a"] > 4
+
+
+def test_a_hot_key_is_named() -> None:
+    """One busy subtask among idle ones that gained nothing by more of them: neither it nor its input is grown."""
+    skewed = {"accumulated_busy_ms": counter(1_600)}
+    decision = decided(chain("HASH", b=skewed), "b")
+    assert limits(decision)["b"][-1] is Limit.HOT_KEY
+    assert decision.sizings["a"].limits == (Limit.BOTTLENECK,)
+    assert decision.parallelism["c"] > 4
+
+
+@pytest.mark.parametrize(
+    ("window", "policy"),
+    [
+        (chain("HASH"), {}),
+        (chain("HASH", b={"accumulated_busy_ms": None}), {}),
+        (chain("REBALANCE", b={"accumulated_busy_ms": counter(1_600)}), {}),
+        (
+            chain("HASH", b={"accumulated_busy_ms": counter(1_600)}),
+            {"busy_time_aggregator": BusyTimeAggregator.MIN},
+        ),
+    ],
+    ids=["all are busy", "unknown", "no keys", "the busiest is not measured"],
+)
+def test_what_is_no_hot_key(window: Window, policy: dict[str, Any]) -> None:
+    """Skew is told only where it is seen."""
+    decision = decided(window, "b", **policy)
+    assert Limit.HOT_KEY not in decision.sizings["b"].limits
+
+
+def test_one_subtask_has_no_skew() -> None:
+    """A single subtask has all the keys there are."""
+    vertices = (a_vertex("a"), a_vertex("b", "a", strategy="HASH", parallelism=1), a_vertex("c", "b"))
+    window = a_window(*vertices, values={"b": {"load": 1.0, "accumulated_busy_ms": counter(100)}})
+    history = History(scalings={"b": (replace(IN_VAIN, from_parallelism=0, to_parallelism=1),)})
+    decision = a_decision(window, history, extras=True, scale_up_grace_period=0)
+    assert Limit.HOT_KEY not in decision.sizings["b"].limits
+
+
+def test_a_source_is_not_grown_beyond_its_partitions() -> None:
+    """Each reads one at least; the rest of its wish is told."""
+    window = a_window(a_vertex("a", source_partitions=5), values={"a": BUSY})
+    decision = decided(window)
+    assert decision.parallelism == {"a": 5}
+    assert decision.sizings["a"].limits[-1] is Limit.PARTITION_LIMITED
+    assert decision.sizings["a"].expected_rate == 1_250.0
+
+
+def test_what_only_full_sources_feed_is_not_grown() -> None:
+    """A source with a subtask for each partition, at its limit, hands on no more; another source might."""
+    full, free = a_vertex("a", source_partitions=4), a_vertex("x")
+    values = {each: dict(BUSY) for each in "abx"}
+    alone = decided(a_window(full, a_vertex("b", "a"), values=values))
+    assert limits(alone) == {"a": (Limit.PARTITION_LIMITED,), "b": (Limit.BOTTLENECK,)}
+    both = values | {"b": BUSY | {"records_in": counter(2_000)}}
+    joined = decided(a_window(full, free, a_vertex("b", "a", "x"), values=both))
+    assert joined.parallelism["b"] > 4
+    idle = decided(a_window(full, a_vertex("b", "a"), values=values | {"a": {}}))
+    assert idle.parallelism["b"] > 4
+
+
+def test_a_follower_is_not_grown_either() -> None:
+    """A vertex kept equal to another stays below its own ceiling."""
+    rules = {"c": VertexRule(keep_equal_to="a")}
+    vertices = (a_vertex("a"), a_vertex("b"), a_vertex("c", "b"))
+    window = a_window(*vertices, values={each: dict(BUSY) for each in "abc"})
+    decision = decided(window, "c", vertex_rules=rules)
+    assert decision.parallelism["a"] > 4
+    assert decision.parallelism["c"] == 4
+    assert decision.sizings["c"].limits[-1] is Limit.SINK_LIMITED
+
+
+# ------------------------------------------------------------------ lag keeps from shrinking
+
+
+def test_nothing_behind_a_growing_lag_is_shrunk() -> None:
+    """Whatever limits the job, less will not help; what other sources feed may shrink."""
+    vertices = (a_vertex("a"), a_vertex("b"), a_vertex("c", "a"), a_vertex("d", "b"))
+    idle = {"load": 0.05, "accumulated_busy_ms": counter(50)}
+    values = {"a": {"load": 0.9} | GROWING, "b": {"load": 0.5}, "c": idle, "d": idle}
+    decision = decided(a_window(*vertices, values=values))
+    assert decision.parallelism["d"] < 4
+    assert decision.parallelism["c"] == 4
+    assert decision.sizings["c"].limits[-1] is Limit.LAG_GROWS
+
+
+def test_without_extras_growth_is_the_references() -> None:
+    """Ceilings are an extra: the reference grows sources beyond their partitions."""
+    window = a_window(a_vertex("a", source_partitions=5), values={"a": BUSY}, doubts=["x"])
+    assert a_decision(window).parallelism["a"] > 5
