@@ -56,6 +56,7 @@ Duration = Annotated[int, BeforeValidator(_milliseconds), Field(gt=0)]
 MemorySize = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
 Address = Annotated[str, AfterValidator(_http_address)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class _Section(BaseModel):
@@ -106,6 +107,7 @@ class Settings(BaseSettings):
         default=("http://localhost:8088",), min_length=1
     )
     flink_conf: Path | None = Path("/etc/flink/conf")
+    emr_info: Paths = (Path("/emr/instance-controller/lib/info"), Path("/mnt/var/lib/info"))
     applications: Applications = Applications()
     discovery_interval: Duration = 30_000
     request_timeout: Duration = 10_000

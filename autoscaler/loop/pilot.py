@@ -128,6 +128,8 @@ class Pilot:
         detail = sentences.explain(decision, topology)
         if any(Limit.DOUBTFUL in sizing.limits for sizing in decision.sizings.values()):
             detail = f"{detail} ({'; '.join(sorted(set(doubts(topology, self._samples).values())))})"
+        if self._contract.advice is not None:
+            detail = f"{detail} (advice only: {self._contract.advice.detail})"
         switch = self._contract.resolved.chosen("scaling.enabled")
         if decision.reason is not Reason.SCALING_DISABLED or switch is None:
             return detail
@@ -138,6 +140,8 @@ class Pilot:
     def _apply(self, subject: Subject, decision: Decision, window: Window, wish: str) -> action.Objection | None:
         """Send the decision; return why it was not sent."""
         flink, job_id = subject.flink, subject.job_id
+        if self._contract.advice is not None:
+            return self._contract.advice.reason, f"would scale {wish}"
         if not self._acting():
             return Reason.ADVISE_ONLY, f"would scale {wish}"
         if not self._recalled:

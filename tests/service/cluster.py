@@ -52,6 +52,7 @@ class StubCluster:
         self.config = dict(OURS)
         self.busy = BUSY
         self.running = True
+        self.version: str | None = None
         self._scaled: tuple[dict[str, int], int] | None = None
         self._since = time.monotonic()
         stub.otherwise(self._answer)
@@ -103,6 +104,8 @@ class StubCluster:
             f"jobs/{JOB}/resource-requirements": "flink_jobs_JID_resource-requirements",
             "jobmanager/metrics": "flink_jobmanager_metrics",
         }
+        if path == "config" and self.version is not None:
+            return json_of(yarn("flink_config") | {"flink-version": self.version})
         if path in fixed:
             return json_of(yarn(fixed[path]))
         if path == "jobmanager/config":
@@ -239,6 +242,7 @@ def settings_file(folder: Path, stub: Stub, **changes: object) -> Path:
     content: dict[str, object] = {
         "resource_managers": [stub.url],
         "flink_conf": None,
+        "emr_info": [],
         "discovery_interval": "1 s",
         "request_timeout": "500 ms",
         "store": {"url": f"sqlite:///{folder / 'history.db'}"},
