@@ -240,6 +240,17 @@ def test_a_pass_advises_on_a_job_that_emr_scales(
     assert cluster.puts == []
 
 
+def test_a_pass_on_an_emr_host_advises_where_the_version_says_nothing(
+    tmp_path: Path, stub: Stub, cluster: StubCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """EMR's files beside the daemon are enough to leave such a job alone until it is handed over."""
+    remember(tmp_path)
+    settings = settings_file(tmp_path, stub, emr_info=[str(emr_folder(tmp_path))])
+    assert main(["once", "--config", str(settings)]) == 0
+    assert "SCALER_UNKNOWN" in capsys.readouterr().out
+    assert cluster.puts == []
+
+
 def test_check_config_shows_the_commands_of_operators(
     tmp_path: Path, settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
