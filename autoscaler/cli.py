@@ -1,4 +1,7 @@
-"""The command. Data goes to stdout, all else to stderr; the exit status is 0, 1 for a finding, 2 for bad input."""
+"""The command. Data goes to stdout, all else to stderr; the exit status is 0, 1 for a finding, 2 for bad input.
+
+``doctor`` says 2 for an error it found, too.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ import autoscaler
 from autoscaler import service
 from autoscaler.commands.checkconfig import check_config, check_standalone
 from autoscaler.commands.decide import decide_file
+from autoscaler.commands.doctor import examine
 from autoscaler.commands.oneshot import PATIENCE_S, NothingRemembered, plan_once, run_once
 from autoscaler.commands.operator import (
     SCALING,
@@ -116,9 +120,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a configuration of Apache Flink's standalone autoscaler: say what each of its keys means here",
     )
+    text = "check cluster, host, store and jobs: 0 if all is well, 1 for warnings, 2 for errors; changes nothing"
+    doctor = _command(commands, "doctor", _doctor, text)
     listed = _add_operator_commands(commands)
     _add_pure_commands(commands)
-    for each in (once, plan, status, history, check, listed):
+    for each in (once, plan, status, history, check, doctor, listed):
         each.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -249,6 +255,11 @@ def _check_config(options: argparse.Namespace, settings: Settings) -> int:
     configure_logging(settings.log.format, "error")
     looking = service.Service(settings, NothingRemembered(None), act=False)
     return check_config(looking, settings, options.application, options.job, as_json=options.json)
+
+
+def _doctor(options: argparse.Namespace, settings: Settings) -> int:
+    configure_logging(settings.log.format, "error")
+    return examine(settings, as_json=options.json)
 
 
 def _operator(settings: Settings) -> Operator:

@@ -18,6 +18,7 @@ from apscheduler.triggers.date import DateTrigger
 
 import autoscaler
 from autoscaler.cluster import Application, ApplicationFilter, FlinkRest, HttpClient, ResourceManagers
+from autoscaler.emrhost import emr_host
 from autoscaler.flinkconf import FlinkConf
 from autoscaler.loop import PUT_TIMEOUT_S, Environment, Fleet, Lane, Memory, Orders, Wire
 from autoscaler.model import JobStatus, Millis
@@ -206,6 +207,7 @@ class Service:
             rules=self.rules.rules,
             spread=self._spread,
             interval=self._interval,
+            on_emr_host=emr_host(settings.emr_info) is not None,
         )
 
     def _cluster_layers(self, profile: str) -> Sequence[Layer]:

@@ -70,6 +70,7 @@ Duration = Annotated[int, BeforeValidator(_milliseconds), Field(gt=0)]
 MemorySize = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
 Address = Annotated[str, AfterValidator(_http_address)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class _Section(BaseModel):
@@ -120,6 +121,7 @@ class Settings(BaseSettings):
         tuple[Address, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_at_least_one)
     ] = ("http://localhost:8088",)
     flink_conf: Path | None = Path("/etc/flink/conf")
+    emr_info: Paths = (Path("/emr/instance-controller/lib/info"), Path("/mnt/var/lib/info"))
     applications: Applications = Applications()
     discovery_interval: Duration = 30_000
     request_timeout: Duration = 10_000

@@ -9,6 +9,7 @@ from autoscaler.cluster.flink import FlinkRest
 from autoscaler.cluster.flink_json import (
     Aggregate,
     Checkpoints,
+    CheckpointSettings,
     ClusterConfig,
     JobDetails,
     JobOverview,
@@ -33,6 +34,7 @@ __all__ = [
     "Aggregate",
     "Application",
     "ApplicationFilter",
+    "CheckpointSettings",
     "Checkpoints",
     "ClusterConfig",
     "ClusterError",

@@ -12,6 +12,7 @@ from autoscaler.cluster.errors import Rejected, Transient
 from autoscaler.cluster.flink_json import (
     Aggregate,
     Checkpoints,
+    CheckpointSettings,
     ClusterConfig,
     JobDetails,
     JobOverview,
@@ -88,6 +89,20 @@ class FlinkRest:
             if error.status == 404:  # said of a job that cannot checkpoint at all
                 return None
             raise
+
+    def checkpoint_settings(self, job_id: str) -> CheckpointSettings:
+        """How the job checkpoints; one that cannot has none."""
+        try:
+            path = f"jobs/{job_id}/checkpoints/config"
+            return self._read(path, flink_json.parse_checkpoint_settings, dict)
+        except Rejected as error:
+            if error.status == 404:  # said of a job that cannot checkpoint at all
+                return CheckpointSettings()
+            raise
+
+    def restart_strategy(self, job_id: str) -> str | None:
+        """What the job says of its restart strategy, in Flink's words; most say that the cluster's holds."""
+        return self._read(f"jobs/{job_id}/config", flink_json.parse_restart_strategy, dict)
 
     def requirements(self, job_id: str) -> Mapping[VertexId, Bounds]:
         """What the job was last asked to run at, which is not what it runs at."""

@@ -126,6 +126,16 @@ class Checkpoints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSettings:
+    """How a job checkpoints, what its own code set included. ``interval_ms`` is ``None`` where it does not; the
+    others name classes of Flink's, ``None`` where a release does not tell."""
+
+    interval_ms: Millis | None = None
+    state_backend: str | None = None
+    storage: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskManagers:
     """How many TaskManagers and slots a cluster has."""
 
@@ -249,6 +259,20 @@ def parse_checkpoint_interval(document: Mapping[str, Any]) -> int | None:
     """Read ``/jobs/:id/checkpoints/config``; an interval of 2^63-1 ms is how Flink says never."""
     interval = document.get("interval")
     return interval if isinstance(interval, int) and 0 < interval < _NEVER else None
+
+
+def parse_checkpoint_settings(document: Mapping[str, Any]) -> CheckpointSettings:
+    """Read ``/jobs/:id/checkpoints/config``, all of it."""
+    return CheckpointSettings(
+        interval_ms=parse_checkpoint_interval(document),
+        state_backend=_word(document.get("state_backend")),
+        storage=_word(document.get("checkpoint_storage")),
+    )
+
+
+def parse_restart_strategy(document: Mapping[str, Any]) -> str | None:
+    """Read what ``/jobs/:id/config`` says of the restart strategy, a sentence that differs by release."""
+    return _word((document.get("execution-config") or {}).get("restart-strategy"))
 
 
 def parse_checkpoints(document: Mapping[str, Any]) -> Checkpoints:

@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http.client import HTTPException
 from time import monotonic
@@ -100,6 +101,7 @@ class JsonHttp(Protocol):
 
     def gate(self, application_id: str) -> Gate: ...
     def get_json(self, url: str, gate: Gate | None = None, timeout_s: float | None = None) -> Any: ...
+    def date(self, url: str, timeout_s: float | None = None) -> int | None: ...
     def put_json(
         self, url: str, body: object, gate: Gate | None = None, timeout_s: float | None = None
     ) -> PutAnswer: ...
@@ -176,6 +178,18 @@ class HttpClient:
             return self._read(url, timeout)
         finally:
             gate.leave()
+
+    def date(self, url: str, timeout_s: float | None = None) -> int | None:
+        """When the other side says it answered a GET, in epoch milliseconds to a second; ``None`` if it does not say.
+
+        Raises Transient if no answer came.
+        """
+        reply = self._exchange(self._adapter, Request("GET", url, self._get_headers), timeout_s or self.timeout_s)
+        said = reply.headers.get("Date", "")[: len("Sun, 06 Nov 1994 08:49:37 GMT")]  # Hadoop sends it twice
+        try:
+            return round(parsedate_to_datetime(said).timestamp() * 1000)
+        except ValueError:
+            return None
 
     def put_json(self, url: str, body: object, gate: Gate | None = None, timeout_s: float | None = None) -> PutAnswer:
         """Send a PUT exactly once, on a connection of its own, and say what is known of it."""

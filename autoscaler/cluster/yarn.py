@@ -112,6 +112,10 @@ class ResourceManagers:
             raise Transient("unexpected", f"GET {address}{_INFO}: expected clusterInfo, got {document!r:.100}")
         return str(info.get("haState") or "ACTIVE")
 
+    def date(self, address: str) -> Millis | None:
+        """What time one ResourceManager has, to a second; ``None`` if it does not say."""
+        return self._http.date(_base(address) + _INFO, timeout_s=self._timeout_s)
+
     def applications(self, wanted: ApplicationFilter | None = None) -> tuple[Application, ...]:
         """List the running applications of a type, with one request."""
         wanted = wanted or ApplicationFilter()

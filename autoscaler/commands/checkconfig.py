@@ -9,17 +9,21 @@ from pathlib import Path
 
 from autoscaler.cluster import Application, ClusterError
 from autoscaler.commands.output import print_json, print_table, say
+from autoscaler.emrhost import emr_host
 from autoscaler.flinkconf import STANDARD
 from autoscaler.loop import VALIDATORS
-from autoscaler.model import JobKey, Millis
+from autoscaler.loop.contract import Objection, Terms, objections, terms_of
+from autoscaler.model import JobKey, Millis, Reason
 from autoscaler.options import (
     APACHE,
     Layer,
+    Part,
     Problem,
     Resolved,
     Severity,
     check,
     layer_of,
+    ownership,
     parse_config_yaml,
     parse_flink_conf,
     resolve,
@@ -46,16 +50,52 @@ def check_config(
     """Print what counts and what is wrong. Returns 1 if there are errors, 0 if there are only warnings."""
     conf = service.flink_conf.read()
     layers = [*service.flink_conf.layers(settings.profile)]
-    if application is not None:
+    on_emr_host = emr_host(settings.emr_info) is not None
+    if application is None:
+        standing = to_come(terms_of(layers, None, settings.profile, on_emr_host=on_emr_host), service)
+    else:
         try:
-            layers += application_layers(service, settings, application, job)
+            running = find_application(service.environment.yarn.applications(), application)
+            layers += application_layers(service, settings, running, job)
+            version = service.environment.connect(running).cluster_config(None).flink_version
         except (LookupError, ClusterError) as error:
             print(f"autoscaler: {error}", file=sys.stderr)
             return 1
+        standing = who_acts(terms_of(layers, version, settings.profile, on_emr_host=on_emr_host), running.id)
     resolved = resolve(layers, settings.profile)
-    found = tuple(dict.fromkeys((*conf.problems, *check(resolved, VALIDATORS), *unmatched_rules(service))))
+    found = tuple(dict.fromkeys((*conf.problems, *check(resolved, VALIDATORS), *standing, *unmatched_rules(service))))
     report(resolved, found, as_json=as_json)
     return 1 if any(problem.severity is Severity.ERROR for problem in found) else 0
+
+
+def who_acts(terms: Terms, application_id: str) -> tuple[Problem, ...]:
+    """What stands against scaling a running application's jobs from here, and what its owner should know of it."""
+    against = objections(terms)
+    found = [(_severity(objection), f"{objection.reason}: {objection.detail}") for objection in against]
+    said = ownership(terms.config, terms.runtime, terms.sources)
+    if said.part is Part.ACT and said.detail:
+        found.append((Severity.WARNING, said.detail))
+    return tuple(
+        Problem(severity=severity, key="", value="", source=f"application {application_id}", message=message)
+        for severity, message in found
+    )
+
+
+def to_come(terms: Terms, service: Service) -> tuple[Problem, ...]:
+    """What the cluster's configuration means for jobs to come, on a host where EMR's scaler may take them."""
+    said = ownership(terms.config, terms.runtime, terms.sources)
+    if said.part is not Part.ADVISE:
+        return ()
+    source = str(service.flink_conf.file())
+    message = f"{said.reason}: jobs submitted with this are only advised on. {said.detail}"
+    return (Problem(severity=Severity.WARNING, key="", value="", source=source, message=message),)
+
+
+def _severity(objection: Objection) -> Severity:
+    """Two scalers are a mistake; a job nobody enabled is none, and what is held for other reasons is meant to run."""
+    if objection.reason is Reason.TWO_SCALERS:
+        return Severity.ERROR
+    return Severity.INFO if objection.reason is Reason.NOT_ENABLED else Severity.WARNING
 
 
 def unmatched_rules(service: Service) -> tuple[Problem, ...]:
@@ -77,18 +117,18 @@ def unmatched_rules(service: Service) -> tuple[Problem, ...]:
     return unmatched(service.rules.rules, jobs)
 
 
-def application_layers(service: Service, settings: Settings, wanted: str, job: str | None) -> list[Layer]:
+def application_layers(service: Service, settings: Settings, application: Application, job: str | None) -> list[Layer]:
     """The layers of a running application and, if named, of one of its jobs. Raises LookupError."""
-    application = _find(service.environment.yarn.applications(), wanted)
     flink = service.environment.connect(application)
-    layers = [layer_of(f"application {application.id}", flink.configuration())]
+    layers = [layer_of(f"application {application.id}", flink.configuration(), submitted=True)]
     name, number = ALL, None
     if job is not None:
         found = [seen for seen in flink.jobs() if job in (seen.id, seen.name)]
         if len(found) != 1:
             raise LookupError(f"{len(found)} jobs called {job!r} in {application.id}; name one by its id")
         name, number = found[0].name, found[0].id
-        layers.append(layer_of(f"global parameters of job {name}", flink.job_parameters(number)))
+        parameters = flink.job_parameters(number)
+        layers.append(layer_of(f"global parameters of job {name}", parameters, submitted=True))
     layers += service.rule_layers(application.name, name)
     identity = resolve(layers, settings.profile).chosen("yarn.id")
     called = identity.value if identity is not None else application.name
@@ -111,7 +151,8 @@ def _operator_layers(
         return command_layers(in_force(store.commands(key.cluster, now), known, now))
 
 
-def _find(running: Sequence[Application], wanted: str) -> Application:
+def find_application(running: Sequence[Application], wanted: str) -> Application:
+    """The running application of an id or a name. Raises LookupError."""
     found = [a for a in running if wanted in (a.id, a.name) and a.tracking_url]
     if len(found) != 1:
         names = ", ".join(f"{a.id} ({a.name})" for a in running) or "none"

@@ -31,7 +31,7 @@ class Orders:
 
     ``below`` and ``above`` give the configuration layers below and above those of an application and its job; only
     the operators' commands are above them all. ``rules`` is what is wanted of single vertices; ``interval`` replaces
-    what they say of the time between two passes.
+    what they say of the time between two passes. ``on_emr_host`` is whether this host is EMR's.
     """
 
     cluster: str
@@ -42,6 +42,7 @@ class Orders:
     rules: Sequence[Rule] = ()
     spread: bool = True
     interval: Millis | None = None
+    on_emr_host: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,7 +339,7 @@ class ApplicationLoop:
                 self._under[overview.id] = (subject.key, commands)
             return
         surroundings = Surroundings(
-            acting=lambda: self._fleet.orders().act,
+            acting=lambda: self._fleet.orders().act and agreed.advice is None,
             undisturbed=lambda: self._fleet.commands_now(subject.key) == commands,
             reachable=self._fleet.reachable,
             standing=self.standing,
@@ -356,15 +357,16 @@ class ApplicationLoop:
     def _layers(self, orders: Orders, overview: JobOverview) -> list[Layer]:
         """What is said of a job, but for the commands, which are found by the name that follows from it."""
         assert self._flink is not None
+        parameters = self._flink.job_parameters(overview.id)
         return [
             *orders.below(),
-            layer_of(f"application {self.application.id}", self._config),
-            layer_of(f"global parameters of job {overview.name}", self._flink.job_parameters(overview.id)),
+            layer_of(f"application {self.application.id}", self._config, submitted=True),
+            layer_of(f"global parameters of job {overview.name}", parameters, submitted=True),
             *orders.above(self.application, overview.name),
         ]
 
     def _agreement(self, orders: Orders, overview: JobOverview, layers: Sequence[Layer]) -> Contract:
-        agreed = contract(layers, self._version, orders.profile)
+        agreed = contract(layers, self._version, orders.profile, on_emr_host=orders.on_emr_host)
         policy = agreed.policy
         if orders.interval is not None:
             policy = replace(policy, decision_interval=orders.interval)

@@ -12,7 +12,9 @@ from autoscaler.model import Cluster, Command, Policy, Reason, Topology
 from autoscaler.options import (
     Layer,
     OptionError,
+    Part,
     Resolved,
+    Runtime,
     Severity,
     check,
     cluster,
@@ -23,12 +25,14 @@ from autoscaler.options import (
 from autoscaler.options.grammar import parse_list
 
 FIRST_WITH_RESOURCE_REQUIREMENTS = (1, 18)
+FIRST_ADVISED = (1, 17)  # EMR 6.15, whose jobs can be measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """``hold`` is why the job is not sampled, ``None`` if it is ours; ``policy`` is then what it asked for.
+    """``hold`` is why the job is not sampled, ``None`` if it is; ``policy`` is then what it asked for.
 
+    ``advice`` is why a job that is sampled is never asked to change, ``None`` if it is ours.
     ``policy_of`` adds what rules say of single vertices, which are known only once the job was looked at.
     ``warnings`` are sentences about what its owner probably did not mean. ``pins`` are the operators' commands that
     keep vertices at a parallelism; a job with any is not scaled.
@@ -42,36 +46,68 @@ class Contract:
     resolved: Resolved
     warnings: tuple[str, ...] = ()
     pins: tuple[Command, ...] = ()
-
-    @property
-    def ours(self) -> bool:
-        return self.hold is None
+    advice: Objection | None = None
 
 
-Objection = tuple[Reason, str]
-Rule = Callable[[Mapping[str, str], str | None], Objection | None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objection:
+    """Why a job is not ours to change; one we may ``advise`` on is measured all the same."""
+
+    reason: Reason
+    detail: str
+    advise: bool = False
 
 
-def contract(layers: Sequence[Layer], flink_version: str | None, profile: str) -> Contract:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the rules look at: the values that count with their sources, and the Flink that runs the job."""
+
+    config: Mapping[str, str]
+    sources: Mapping[str, str]
+    runtime: Runtime
+
+
+Rule = Callable[[Terms], Objection | None]
+
+
+def terms_of(layers: Sequence[Layer], flink_version: str | None, profile: str, *, on_emr_host: bool = False) -> Terms:
+    """What is known of a job from its configuration layers and the version of its Flink."""
+    resolved = resolve(layers, profile)
+    submitted = resolve([layer for layer in layers if layer.submitted], profile).flat()
+    runtime = Runtime(version=flink_version, submitted=submitted, on_emr_host=on_emr_host)
+    return Terms(config=resolved.flat(), sources=resolved.sources(), runtime=runtime)
+
+
+def objections(terms: Terms) -> tuple[Objection, ...]:
+    """Everything that stands against changing a job, the weightiest first."""
+    return tuple(found for rule in RULES if (found := rule(terms)) is not None)
+
+
+def contract(
+    layers: Sequence[Layer], flink_version: str | None, profile: str, *, on_emr_host: bool = False
+) -> Contract:
     """Settle a job from its configuration layers, the last of which wins.
 
     A bad value holds this job alone: the detail names key, value and source.
     """
     resolved = resolve(layers, profile)
-    config = resolved.flat()
-    objection = next((found for rule in RULES if (found := rule(config, flink_version)) is not None), None)
-    if objection is not None:
-        return _held(resolved, objection)
+    terms = terms_of(layers, flink_version, profile, on_emr_host=on_emr_host)
+    found = objections(terms)
+    held = next((objection for objection in found if not objection.advise), None)
+    if held is not None:
+        return _held(resolved, held)
+    config = terms.config
     try:
         problems = check(resolved, VALIDATORS)
         wrong = [problem.message for problem in problems if problem.severity is Severity.ERROR]
         if wrong:
-            return _held(resolved, (Reason.BAD_CONFIGURATION, "; ".join(wrong)))
+            return _held(resolved, Objection(reason=Reason.BAD_CONFIGURATION, detail="; ".join(wrong)))
         wanted, shape = policy(config, profile), task_manager_shape(config)
     except OptionError as error:
-        return _held(resolved, (Reason.BAD_CONFIGURATION, resolved.describe(error)))
+        return _held(resolved, Objection(reason=Reason.BAD_CONFIGURATION, detail=resolved.describe(error)))
     warnings = [problem.message for problem in problems if problem.severity is Severity.WARNING]
-    two_scalers = ownership(config, flink_version).detail
+    advice = next(iter(found), None)
+    said = ownership(config, terms.runtime).detail if advice is None else f"Advice only. {advice.detail}"
     return Contract(
         hold=None,
         detail="",
@@ -79,15 +115,16 @@ def contract(layers: Sequence[Layer], flink_version: str | None, profile: str) -
         policy_of=lambda _: wanted,
         cluster=shape,
         resolved=resolved,
-        warnings=(*warnings, *([two_scalers] if two_scalers else [])),
+        warnings=(*warnings, *([said] if said else [])),
+        advice=advice,
     )
 
 
 def _held(resolved: Resolved, objection: Objection) -> Contract:
     nothing = Policy()
     return Contract(
-        hold=objection[0],
-        detail=objection[1],
+        hold=objection.reason,
+        detail=objection.detail,
         policy=nothing,
         policy_of=lambda _: nothing,
         cluster=Cluster(),
@@ -120,6 +157,12 @@ VALIDATORS: Mapping[str, Callable[[str], str | None]] = {
 }
 
 
+def flink_release(version: str | None) -> tuple[int, int] | None:
+    """The major and minor number of a version such as 1.20.0-amzn-0, ``None`` if it begins with none."""
+    found = re.match(r"(\d+)\.(\d+)", version or "")
+    return (int(found[1]), int(found[2])) if found is not None else None
+
+
 def task_manager_shape(config: Mapping[str, str]) -> Cluster:
     """What one TaskManager is, as far as the configuration says; its CPU by Flink's own rule on YARN.
 
@@ -130,37 +173,40 @@ def task_manager_shape(config: Mapping[str, str]) -> Cluster:
     return replace(shape, task_manager_cpu=cpu if cpu and cpu > 0 else float(shape.slots_per_task_manager))
 
 
-def _ours(config: Mapping[str, str], flink_version: str | None) -> Objection | None:
-    found = ownership(config, flink_version)
-    return None if found.ours else (found.reason, found.detail)
-
-
-def _can_rescale_in_place(config: Mapping[str, str], flink_version: str | None) -> Objection | None:
-    version = re.match(r"(\d+)\.(\d+)", flink_version or "")
-    if version is None or (int(version[1]), int(version[2])) >= FIRST_WITH_RESOURCE_REQUIREMENTS:
+def _ours(terms: Terms) -> Objection | None:
+    found = ownership(terms.config, terms.runtime, terms.sources)
+    if found.part is Part.ACT:
         return None
-    return (
-        Reason.UNSUPPORTED_VERSION,
-        f"Flink {flink_version} cannot change a running job's parallelism; 1.18 and later can",
+    return Objection(reason=found.reason, detail=found.detail, advise=found.part is Part.ADVISE)
+
+
+def _can_rescale_in_place(terms: Terms) -> Objection | None:
+    version = flink_release(terms.runtime.version)
+    if version is None or version >= FIRST_WITH_RESOURCE_REQUIREMENTS:
+        return None
+    return Objection(
+        reason=Reason.UNSUPPORTED_VERSION,
+        detail=f"Flink {terms.runtime.version} cannot change a running job's parallelism; 1.18 and later can",
+        advise=version >= FIRST_ADVISED,
     )
 
 
-def _adaptive(config: Mapping[str, str], flink_version: str | None) -> Objection | None:
-    scheduler = config.get("jobmanager.scheduler", "default")
+def _adaptive(terms: Terms) -> Objection | None:
+    scheduler = terms.config.get("jobmanager.scheduler", "default")
     if scheduler.lower() == "adaptive":
         return None
-    return (
-        Reason.NOT_ADAPTIVE,
-        f"jobmanager.scheduler is {scheduler}; submit the job with `jobmanager.scheduler: adaptive`",
+    return Objection(
+        reason=Reason.NOT_ADAPTIVE,
+        detail=f"jobmanager.scheduler is {scheduler}; submit the job with `jobmanager.scheduler: adaptive`",
     )
 
 
-def _not_reactive(config: Mapping[str, str], flink_version: str | None) -> Objection | None:
-    if config.get("scheduler-mode", "").lower() != "reactive":
+def _not_reactive(terms: Terms) -> Objection | None:
+    if terms.config.get("scheduler-mode", "").lower() != "reactive":
         return None
-    return (
-        Reason.REACTIVE_MODE,
-        "scheduler-mode is reactive: the job takes every slot and accepts no requirements",
+    return Objection(
+        reason=Reason.REACTIVE_MODE,
+        detail="scheduler-mode is reactive: the job takes every slot and accepts no requirements",
     )
 
 

@@ -152,6 +152,8 @@ class Pilot:
         detail = sentences.explain(decision, topology)
         if any(Limit.DOUBTFUL in sizing.limits for sizing in decision.sizings.values()):
             detail = f"{detail} ({'; '.join(sorted(set(doubts(topology, self._samples).values())))})"
+        if self._contract.advice is not None:
+            detail = f"{detail} (advice only: {self._contract.advice.detail})"
         switch = self._contract.resolved.chosen("scaling.enabled")
         if decision.reason is not Reason.SCALING_DISABLED or switch is None:
             return detail
@@ -163,6 +165,8 @@ class Pilot:
         self, subject: Subject, decision: Decision, window: Window, wish: str, now: Millis
     ) -> action.Objection | None:
         """Send the decision; return why it was not sent."""
+        if self._contract.advice is not None:
+            return self._contract.advice.reason, f"would scale {wish}"
         if not self._acting():
             return Reason.ADVISE_ONLY, f"would scale {wish}"
         if not self._recalled:

@@ -9,7 +9,7 @@ from autoscaler.options.grammar import GrammarError, format_duration, parse_dura
 from autoscaler.options.keys import APACHE, EMR, KEYS, PROFILES, Key
 from autoscaler.options.layers import Entry, Layer, Resolved, Setting, layer_of, profile_layer, resolve
 from autoscaler.options.names import REDACTED, Spelling, find, named, nearest
-from autoscaler.options.ownership import Ownership, ownership
+from autoscaler.options.ownership import Ownership, Part, Runtime, ownership
 from autoscaler.options.policy import cluster, policy
 from autoscaler.options.problems import OptionError, Problem, Severity
 
@@ -26,8 +26,10 @@ __all__ = [
     "Layer",
     "OptionError",
     "Ownership",
+    "Part",
     "Problem",
     "Resolved",
+    "Runtime",
     "Setting",
     "Severity",
     "Spelling",

@@ -128,7 +128,7 @@ _SWITCHES = (
         emr="false",
         apache="false",
         help="Switches autoscaling on for a job. On EMR the same key starts the scaler built into EMR's own "
-        "Flink; such a job is then only observed here, unless `yarn.enabled` says otherwise.",
+        "Flink; such a job is then measured and advised on here, and not scaled.",
     ),
     Key(
         name="scaling.enabled",
@@ -523,8 +523,8 @@ _OURS = (
         type=BOOLEAN,
         unset="`enabled` decides",
         help="`true` hands the job to this daemon, also where EMR's own scaler could take it; switch "
-        "`enabled` off then, so that two controllers never fight. `false` keeps this daemon's hands off the "
-        "job.",
+        "`enabled` off then: a job that both would scale is held, as two controllers must not fight. `false` keeps "
+        "this daemon's hands off the job.",
     ),
     Key(
         name="yarn.id",

@@ -20,10 +20,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """One origin of configuration, such as the cluster's file or the rules."""
+    """One origin of configuration, such as the cluster's file or the rules.
+
+    ``submitted`` is whether the job was submitted with it, so that Flink itself knows it.
+    """
 
     name: str
     entries: Mapping[str, Entry]
+    submitted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +73,10 @@ class Resolved:
         return error.message if source is None else error.at(source).message
 
 
-def layer_of(name: str, config: Mapping[str, str]) -> Layer:
+def layer_of(name: str, config: Mapping[str, str], *, submitted: bool = False) -> Layer:
     """Return a layer of values that come from one place, known by the layer's name."""
-    return Layer(name=name, entries={key: Entry(value=value, source=name) for key, value in config.items()})
+    entries = {key: Entry(value=value, source=name) for key, value in config.items()}
+    return Layer(name=name, entries=entries, submitted=submitted)
 
 
 def profile_layer(profile: str) -> Layer:

@@ -274,6 +274,10 @@ class DirectHttp:
             return answered.document
         raise failure("GET", url, _reply(answered))
 
+    def date(self, url: str, timeout_s: float | None = None) -> int | None:
+        self.get_json(url, timeout_s=timeout_s)
+        return self._edge.cluster.now // 1000 * 1000
+
     def put_json(self, url: str, body: object, gate: Gate | None = None, timeout_s: float | None = None) -> PutAnswer:
         try:
             answered = self._edge.answer("PUT", url, json.dumps(body).encode())

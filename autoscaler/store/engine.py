@@ -84,6 +84,11 @@ def place_of(url: str) -> Place:
     return Place(url=parsed, path=Path(name).absolute())
 
 
+def file_of(url: str) -> Path | None:
+    """Return the SQLite file a store is in, ``None`` if it is in memory or on a server. Raises ``StoreError``."""
+    return place_of(url).path
+
+
 def shown_url(url: str) -> str:
     """Return where a store is, without the password its URL may hold."""
     return str(place_of(url))

@@ -10,6 +10,7 @@ import pytest
 from autoscaler.cluster import Gone, Rejected, Transient
 from autoscaler.loop import Lane
 from autoscaler.model import JobKey, Reason, RequestState
+from autoscaler.options import layer_of
 from tests.loop.conftest import Log
 from tests.loop.world import ADAPTIVE, SOURCE, WORKER, FakeFlink, FakeJob, World
 
@@ -98,8 +99,8 @@ def test_a_new_application_is_found_by_the_next_discovery(world: World) -> None:
     [
         ({"jobmanager.scheduler": "default"}, "1.20.0", Reason.NOT_ADAPTIVE, "jobmanager.scheduler: adaptive"),
         ({"job.autoscaler.enabled": "false"}, "1.20.0", Reason.NOT_ENABLED, "job.autoscaler.enabled"),
-        ({}, "1.20.0-amzn-0", Reason.EMR_SCALES, "EMR's own scaler"),
-        ({}, "1.17.2", Reason.UNSUPPORTED_VERSION, "1.17.2 cannot change"),
+        ({"job.autoscaler.yarn.enabled": "true"}, "1.20.0-amzn-0", Reason.TWO_SCALERS, "job.autoscaler.enabled: false"),
+        ({}, "1.16.3", Reason.UNSUPPORTED_VERSION, "1.16.3 cannot change"),
         ({"scheduler-mode": "reactive"}, "1.20.0", Reason.REACTIVE_MODE, "reactive"),
         ({"job.autoscaler.yarn.enabled": "false"}, "1.20.0", Reason.NOT_ENABLED, "yarn.enabled is false"),
     ],
@@ -136,13 +137,54 @@ def test_emr_hands_over_a_job(world: World) -> None:
     assert world.status().reason is Reason.NOT_READY
 
 
-def test_two_scalers_on_one_job_are_reported(world: World, log: Log) -> None:
-    """A job that was handed over while EMR's scaler still works on it is ours, with a warning."""
-    world.add_job(config=ADAPTIVE | {"job.autoscaler.yarn.enabled": "true"}, version="1.20.0-amzn-0")
+def test_a_rule_does_not_hide_a_scaler_that_is_at_work(world: World) -> None:
+    """What EMR's scaler was started with counts, whatever is said of the job since."""
+    job = world.add_job(config=ADAPTIVE | {"job.autoscaler.yarn.enabled": "true"}, version="1.20.0-amzn-0")
+    world.above.append(layer_of("rule 0", {"job.autoscaler.enabled": "false"}))
+    world.start()
+    world.run(600)
+    assert world.status().reason is Reason.TWO_SCALERS
+    assert job.puts == []
+
+
+@pytest.mark.parametrize(
+    ("version", "config", "on_emr_host", "reason", "words"),
+    [
+        ("1.20.0-amzn-0", {}, False, Reason.EMR_SCALES, "EMR's own scaler works on this job"),
+        ("1.20.0", {}, True, Reason.SCALER_UNKNOWN, "set job.autoscaler.yarn.enabled: true"),
+        ("1.17.1", {}, True, Reason.SCALER_UNKNOWN, "set job.autoscaler.yarn.enabled: true"),
+        ("1.17.1", {"job.autoscaler.yarn.enabled": "true"}, False, Reason.UNSUPPORTED_VERSION, "1.17.1 cannot change"),
+    ],
+)
+def test_a_job_somebody_else_may_scale_is_advised_on(
+    world: World, log: Log, version: str, config: dict[str, str], on_emr_host: bool, reason: Reason, words: str
+) -> None:
+    """It is measured, the log and each sentence say why it is left alone, what it needs is shown, and nothing is
+    sent."""
+    world.orders = replace(world.orders, on_emr_host=on_emr_host)
+    world.fleet = world.new_fleet()
+    job = world.add_job(config=ADAPTIVE | config, version=version, rate=5_000.0)
     world.start()
     world.run(3)
-    assert world.status().reason is Reason.NOT_READY
-    assert "EMR's own scaler works on this job too" in events(log, "configuration")[0]["detail"]
+    assert f"advice only: {events(log, 'configuration')[0]['detail'].removeprefix('Advice only. ')}" in (
+        world.status().detail
+    )
+    world.run(600)
+    status = world.status()
+    assert status.reason is reason
+    assert status.detail.startswith("would scale")
+    assert words in status.detail
+    assert job.puts == []
+
+
+def test_a_host_that_is_handed_the_job_acts(world: World) -> None:
+    """On an EMR host `yarn.enabled` says whose job it is, where Flink's version does not."""
+    world.orders = replace(world.orders, on_emr_host=True)
+    world.fleet = world.new_fleet()
+    job = world.add_job(config=ADAPTIVE | {"job.autoscaler.yarn.enabled": "true"}, rate=5_000.0)
+    world.start()
+    world.run(600)
+    assert job.puts
 
 
 # ------------------------------------------------------------------ configuration

@@ -18,7 +18,7 @@ from urllib.request import urlopen
 from autoscaler.cluster.flink_json import parse_job
 from autoscaler.model import JobKey, Sample, VertexSample
 from autoscaler.store import open_store
-from tests.adapters.recorded import yarn
+from tests.adapters.recorded import http_answer, yarn
 from tests.adapters.stub import Answer, Call, Stub, json_of
 
 REPOSITORY = Path(__file__).parents[2]
@@ -56,6 +56,8 @@ class StubCluster:
         self.config = dict(OURS)
         self.busy = BUSY
         self.running = True
+        self.version: str | None = None
+        self.ahead_ms = 0  # how far Flink's clock is ahead
         self._scaled: tuple[dict[str, int], int] | None = None
         self._since = time.monotonic()
         stub.otherwise(self._answer)
@@ -96,7 +98,7 @@ class StubCluster:
 
     def _flink(self, path: str, query: str, method: str) -> Answer | None:
         if method == "PUT":
-            return json_of({})
+            return json_of({}) if path.startswith(f"jobs/{JOB}/") else http_answer("put_unknown_job")
         fixed = {
             "config": "flink_config",
             "jobs/overview": "flink_jobs_overview",
@@ -107,6 +109,8 @@ class StubCluster:
             f"jobs/{JOB}/resource-requirements": "flink_jobs_JID_resource-requirements",
             "jobmanager/metrics": "flink_jobmanager_metrics",
         }
+        if path == "config" and self.version is not None:
+            return json_of(yarn("flink_config") | {"flink-version": self.version})
         if path in fixed:
             return json_of(yarn(fixed[path]))
         if path == "jobmanager/config":
@@ -127,6 +131,7 @@ class StubCluster:
 
     def _job(self) -> Any:
         document = yarn("flink_jobs_JID")
+        document["now"] = round(time.time() * 1000) + self.ahead_ms  # noqa: TID251 - the server's own clock
         for vertex in document["vertices"]:
             vertex["metrics"] |= {name: True for name in vertex["metrics"] if name.endswith("-complete")}
             vertex["metrics"] |= {"read-records": self._records, "write-records": self._records}
@@ -243,6 +248,7 @@ def settings_file(folder: Path, stub: Stub, **changes: object) -> Path:
     content: dict[str, object] = {
         "resource_managers": [stub.url],
         "flink_conf": None,
+        "emr_info": [],
         "discovery_interval": "1 s",
         "request_timeout": "500 ms",
         "store": {"url": f"sqlite:///{folder / 'history.db'}"},

@@ -180,6 +180,80 @@ def test_check_config_of_a_running_application(settings: Path, capsys: pytest.Ca
     assert f"application {APPLICATION}" in capsys.readouterr().out
 
 
+def emr_folder(folder: Path) -> Path:
+    (folder / "emr").mkdir(exist_ok=True)
+    (folder / "emr" / "instance.json").write_text('{"isMaster": true}')
+    return folder / "emr"
+
+
+@pytest.mark.parametrize(
+    ("version", "config", "status", "said"),
+    [
+        ("1.20.0-amzn-1", {}, 0, "warning: EMR_SCALES: EMR's own scaler works on this job"),
+        ("1.20.3", {}, 0, "warning: SCALER_UNKNOWN: This is an EMR host"),
+        ("1.17.1", {"job.autoscaler.yarn.enabled": "true"}, 0, "warning: UNSUPPORTED_VERSION: Flink 1.17.1 cannot"),
+        ("1.20.0-amzn-1", {"job.autoscaler.yarn.enabled": "true"}, 1, "error: TWO_SCALERS: "),
+        ("1.20.3", {"job.autoscaler.yarn.enabled": "true"}, 0, "warning: WARNING: Flink's version (1.20.3)"),
+        ("1.20.3", {"job.autoscaler.enabled": "false"}, 0, "info: NOT_ENABLED: Neither"),
+    ],
+)
+def test_check_config_says_who_scales(
+    tmp_path: Path,
+    stub: Stub,
+    cluster: StubCluster,
+    capsys: pytest.CaptureFixture[str],
+    version: str,
+    config: dict[str, str],
+    status: int,
+    said: str,
+) -> None:
+    """On an EMR host `check-config` of an application names whoever scales it, or may; two scalers are an error."""
+    cluster.version = version
+    cluster.config |= config
+    settings = settings_file(tmp_path, stub, emr_info=[str(emr_folder(tmp_path))])
+    assert main(["check-config", "--application", "lab-app", "--config", str(settings)]) == status
+    assert f"application {APPLICATION}: {said}" in capsys.readouterr().out
+
+
+def test_check_config_warns_of_jobs_to_come_on_an_emr_host(
+    tmp_path: Path, stub: Stub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There the common key in the cluster's own configuration starts EMR's scaler in each new job."""
+    conf = tmp_path / "flink-conf.yaml"
+    conf.write_text("job.autoscaler.enabled: true\n")
+    said = f"{conf}: warning: SCALER_UNKNOWN: jobs submitted with this are only advised on"
+    for folder, expected in ((emr_folder(tmp_path), True), (tmp_path / "none", False)):
+        settings = settings_file(tmp_path, stub, flink_conf=str(conf), emr_info=[str(folder)])
+        assert main(["check-config", "--config", str(settings)]) == 0
+        assert (said in capsys.readouterr().out) is expected
+
+
+@pytest.mark.parametrize("command", ["plan", "once"])
+def test_a_pass_advises_on_a_job_that_emr_scales(
+    tmp_path: Path, settings: Path, cluster: StubCluster, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """It shows what such a job needs, says who scales it, and sends nothing, also where it may act."""
+    cluster.version = "1.20.0-amzn-1"
+    remember(tmp_path)
+    assert main([command, "--config", str(settings)]) == 0
+    out = capsys.readouterr().out
+    assert "EMR_SCALES" in out
+    assert "would scale" in out
+    assert "advice only: EMR's own scaler works on this job" in out
+    assert cluster.puts == []
+
+
+def test_a_pass_on_an_emr_host_advises_where_the_version_says_nothing(
+    tmp_path: Path, stub: Stub, cluster: StubCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """EMR's files beside the daemon are enough to leave such a job alone until it is handed over."""
+    remember(tmp_path)
+    settings = settings_file(tmp_path, stub, emr_info=[str(emr_folder(tmp_path))])
+    assert main(["once", "--config", str(settings)]) == 0
+    assert "SCALER_UNKNOWN" in capsys.readouterr().out
+    assert cluster.puts == []
+
+
 def test_check_config_shows_the_commands_of_operators(
     tmp_path: Path, settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
