@@ -1,12 +1,12 @@
 #!/bin/bash
-# bootstrap.sh --bundle s3://...|https://...|PATH [--sha256 HEX] [--config s3://...|PATH] [--act] [--strict]
+# bootstrap.sh --bundle s3://...|https://...|PATH [--sha256 HEX] [--config ADDRESS] [--act] [--strict]
 #
 # EMR bootstrap action: installs the autoscaler on a master and starts it as a service, which waits by itself until YARN
 # is there. On core and task nodes it ends at once. Needs nothing but the bundle: no Hadoop, no Flink, no network.
 #
-#   --bundle  autoscaler-<version>-linux-<architecture>.tar.gz
+#   --bundle  address of autoscaler-<version>-linux-<architecture>.tar.gz
 #   --sha256  what the bundle must be, from the SHA256SUMS beside it
-#   --config  settings instead of the default ones
+#   --config  address of settings instead of the default ones
 #   --act     rescale jobs; without it a first installation only advises
 #   --strict  end with the status of the installation: if it fails, EMR terminates the node
 #

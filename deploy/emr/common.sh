@@ -5,7 +5,8 @@ readonly ROOT=${AUTOSCALER_ROOT:-}
 readonly HOME_FOLDER=$ROOT/opt/autoscaler
 readonly VERSIONS=$HOME_FOLDER/versions
 readonly CURRENT=$HOME_FOLDER/current
-readonly COMMAND=$ROOT/usr/local/bin/autoscaler
+# not /usr/local/bin, which sudo on Red Hat's descendants does not search
+readonly COMMAND=$ROOT/usr/bin/autoscaler
 readonly SETTINGS=$ROOT/etc/autoscaler/autoscaler.yaml
 readonly STATE=$ROOT/var/lib/autoscaler
 readonly LOGS=$ROOT/var/log/autoscaler

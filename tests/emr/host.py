@@ -15,7 +15,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPTS = REPOSITORY / "deploy" / "emr"
-OURS = ("opt/", "usr/local/bin/autoscaler", "etc/autoscaler/", "etc/systemd/", "usr/lib/sysusers.d/", "run/", "tmp/")
+OURS = ("opt/", "usr/bin/autoscaler", "etc/autoscaler/", "etc/systemd/", "usr/lib/sysusers.d/", "run/", "tmp/")
 OURS += ("etc/logrotate.d/", "etc/logpusher/", "var/lib/autoscaler/", "var/log/autoscaler/")
 
 # Each notes how it was called. What it answers is decided by files beside the note.

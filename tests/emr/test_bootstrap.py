@@ -43,7 +43,7 @@ def test_a_master_gets_the_service(tmp_path: Path, masters: int) -> None:
     assert "append:/var/log/autoscaler/" in host.read("etc/systemd/system/autoscaler.service.d/emr.conf")
     assert "/var/log/autoscaler/" in json.loads(host.read("etc/logpusher/autoscaler.config"))
     assert (host.root / "var/log/autoscaler").is_dir()
-    assert (host.root / "usr/local/bin/autoscaler").resolve().exists()
+    assert (host.root / "usr/bin/autoscaler").resolve().exists()
     assert list((host.root / "tmp").iterdir()) == []
     order = [call.split()[0] for call in host.calls if call.startswith(("aws", "systemd-sysusers", "systemctl enable"))]
     assert order == ["aws", "systemd-sysusers", "systemctl"]

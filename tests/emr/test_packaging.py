@@ -160,7 +160,7 @@ class TestDist:
         base = unpacked(dist, platform.machine(), tmp_path)
         ended = subprocess.run([str(base / "install.sh")], env=environment, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stdout + ended.stderr
-        command = [str(root / "usr/local/bin/autoscaler")]
+        command = [str(root / "usr/bin/autoscaler")]
         version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
         assert version.stdout == f"autoscaler {autoscaler.__version__}\n"
         settings = root / "etc/autoscaler/autoscaler.yaml"
