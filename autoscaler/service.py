@@ -34,6 +34,7 @@ from autoscaler.web import Health, WebServer
 SUSPECT_THREADS = 4
 VISIT_THREADS = 4
 ALIVE_WITHIN: Millis = 150_000
+SHIPPED = "jobs submitted from now on have it; a running job keeps the flink-conf it was submitted with"
 FIXED = ("cluster", "resource_managers", "request_timeout", "workers", "store", "http")  # for the life of a process
 
 
@@ -187,6 +188,7 @@ class Service:
         )
         self._wire = Wire()
         self.flink_conf = FlinkConf(settings.flink_conf)
+        self._flink_conf_values: dict[str, str] | None = None
         self.rules = parsed_rules(settings)
         managers = ResourceManagers(self._http, settings.resource_managers)
         self.environment = Environment(
@@ -204,6 +206,7 @@ class Service:
     def start(self) -> None:
         self._scheduler.start()
         self.fleet.start(self.clock())
+        self._look_at_flink_conf()
 
     def stop(self) -> bool:
         """Let a PUT on the wire finish, then start nothing more; false if a PUT did not finish in time."""
@@ -293,6 +296,19 @@ class Service:
             spread=self._spread,
             interval=self._interval,
         )
+
+    def _look_at_flink_conf(self) -> None:
+        """Say that the cluster's file is another: EMR rewrites it when somebody reconfigures the cluster."""
+        try:
+            before = self._flink_conf_values
+            values = {key: entry.value for key, entry in self.flink_conf.read().entries.items()}
+            if before is not None and values != before:
+                changed = sorted(key for key in {*values, *before} if values.get(key) != before.get(key))
+                self.journal.note("the cluster's Flink configuration changed", keys=changed, detail=SHIPPED)
+            self._flink_conf_values = values
+        finally:
+            when = self.clock() + self.settings.discovery_interval
+            self._scheduler.at(when, self._look_at_flink_conf, name="flink-conf", lane=Lane.VISITS)
 
     def _cluster_layers(self, profile: str) -> Sequence[Layer]:
         for problem in self.flink_conf.read().problems:
