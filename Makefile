@@ -2,10 +2,11 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 LAB := PYTHONPATH=deploy $(BIN)/python -m lab
-FAST := not e2e
+FAST := not e2e and not packaging
+SCRIPTS := .ci/run deploy/*.sh deploy/emr/*.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check e2e e2e-all lab-up lab-down lab-status lab-load parity bench bench-control clean
+.PHONY: help setup run demo test check dist e2e e2e-all lab-up lab-down lab-status lab-load parity bench bench-control clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -27,12 +28,17 @@ demo: setup ## the story on a simulated cluster, without Java: two hours of a jo
 test: ## all tests, those on the lab included
 	@deploy/test.sh
 
-check: setup ## formatter, linter, types, import contracts and the fast tests
+check: setup ## formatter, linters, types, import contracts and the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/shfmt --diff --indent 4 --case-indent $(SCRIPTS)
+	$(BIN)/shellcheck $(SCRIPTS)
 	$(BIN)/pytest -m "$(FAST)" -n 4  # many of them wait for a process or a time-out, not for a core
+
+dist: setup ## wheel, source distribution and offline bundles for x86_64 and aarch64, into dist/
+	@PYTHONPATH=deploy $(BIN)/python -m bundle
 
 e2e: setup ## the tests on the lab, on one Flink (FLINK=1.18|1.19|1.20|2.x, default 1.20)
 	@deploy/preflight.sh lab

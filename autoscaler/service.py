@@ -5,7 +5,9 @@ The only place that reads the clock and that knows signals.
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,12 +28,14 @@ from autoscaler.options import Layer
 from autoscaler.options.rules import Rules, job_layers, parse_rules
 from autoscaler.settings import Settings, SettingsError, load_settings
 from autoscaler.store import RecoveringStore, open_store, shown_url
+from autoscaler.systemd import ServiceManager, service_manager
 from autoscaler.telemetry import Counters, Journal, configure_logging, fleet_collector
 from autoscaler.web import Health, WebServer
 
 SUSPECT_THREADS = 4
 VISIT_THREADS = 4
 ALIVE_WITHIN: Millis = 150_000
+SHIPPED = "jobs submitted from now on have it; a running job keeps the flink-conf it was submitted with"
 FIXED = ("cluster", "resource_managers", "request_timeout", "workers", "store", "http")  # for the life of a process
 
 
@@ -44,15 +48,21 @@ class StepScheduler:
 
     A step schedules its successor under its own name, so steps of one name never overlap and APScheduler's own limit
     on instances, which would drop the successor while its predecessor returns, is out of the way.
+
+    Knows of each running step when it last gave a sign of life: a step that reads a slow application lives, one that
+    waits for a lock for ever does not.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, clock: Callable[[], Millis]) -> None:
+        self._clock = clock
+        self._running: dict[int, tuple[str, Millis]] = {}
         self._scheduler = BackgroundScheduler(
             executors={
                 Lane.WORKERS.value: ThreadPoolExecutor(workers),
                 Lane.SUSPECTS.value: ThreadPoolExecutor(SUSPECT_THREADS),
                 Lane.VISITS.value: ThreadPoolExecutor(VISIT_THREADS),
                 Lane.DISCOVERY.value: ThreadPoolExecutor(1),
+                Lane.REPORT.value: ThreadPoolExecutor(1),
             },
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1_000},
             timezone=UTC,
@@ -63,16 +73,74 @@ class StepScheduler:
 
     def at(self, when: Millis, step: Callable[[], None], *, name: str, lane: Lane = Lane.WORKERS) -> None:
         self._scheduler.add_job(
-            step,
+            lambda: self._run(name, step),
             DateTrigger(datetime.fromtimestamp(when / 1000, UTC)),
             id=name,
             executor=lane.value,
             replace_existing=True,
         )
 
+    def _run(self, name: str, step: Callable[[], None]) -> None:
+        thread = threading.get_ident()
+        self._running[thread] = (name, self._clock())
+        try:
+            step()
+        finally:
+            del self._running[thread]
+
+    def progressed(self) -> None:
+        """A sign of life of the step that runs in this thread, if one does."""
+        thread = threading.get_ident()
+        if thread in self._running:
+            self._running[thread] = (self._running[thread][0], self._clock())
+
+    def silent(self) -> dict[str, Millis]:
+        """Every running step, with the time since its last sign of life."""
+        now = self._clock()
+        return {name: now - seen for name, seen in list(self._running.values())}
+
     def stop(self) -> None:
         """Start no further step; those that run are not waited for."""
         self._scheduler.shutdown(wait=False)
+
+
+class Reports:
+    """Tells the service manager that the service is up, and from then on how it is.
+
+    Each report is a step of the scheduler, so that none comes from a process whose scheduler hangs.
+    """
+
+    def __init__(
+        self,
+        manager: ServiceManager,
+        environment: Environment,
+        healthy: Callable[[], Health],
+        summary: Callable[[], str],
+    ) -> None:
+        self._manager = manager
+        self._env = environment
+        self._healthy = healthy
+        self._summary = summary
+
+    def start(self) -> None:
+        self._manager.ready(self._summary())
+        self._again()
+
+    def _again(self) -> None:
+        when = self._env.clock() + self._manager.report_every
+        self._env.scheduler.at(when, self._report, name="report", lane=Lane.REPORT)
+
+    def _report(self) -> None:
+        try:
+            health = self._healthy()
+            if health.ok:
+                self._env.journal.over("watchdog", "the loop goes on")
+                self._manager.alive(self._summary())
+            else:
+                self._env.journal.once("watchdog", "the loop hangs; the watchdog is not fed", **health.facts)
+                self._manager.ailing(f"hangs: {health.facts}")
+        finally:
+            self._again()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +181,15 @@ class Service:
         self._act = act
         self._spread = spread
         self._interval = interval
+        self._scheduler = StepScheduler(settings.workers, clock)
         self._http = HttpClient(
-            workers=settings.workers + SUSPECT_THREADS + VISIT_THREADS + 1, timeout_s=settings.request_timeout / 1000
+            workers=settings.workers + SUSPECT_THREADS + VISIT_THREADS + 1,
+            timeout_s=settings.request_timeout / 1000,
+            progressed=self._scheduler.progressed,
         )
         self._wire = Wire()
-        self._scheduler = StepScheduler(settings.workers)
         self.flink_conf = FlinkConf(settings.flink_conf)
+        self._flink_conf_values: dict[str, str] | None = None
         self.rules = parsed_rules(settings)
         managers = ResourceManagers(self._http, settings.resource_managers)
         self.environment = Environment(
@@ -136,6 +207,7 @@ class Service:
     def start(self) -> None:
         self._scheduler.start()
         self.fleet.start(self.clock())
+        self._look_at_flink_conf()
 
     def stop(self) -> bool:
         """Let a PUT on the wire finish, then start nothing more; false if a PUT did not finish in time."""
@@ -161,11 +233,28 @@ class Service:
     def statuses(self) -> list[JobStatus]:
         return self.fleet.statuses()
 
+    def report_to(self, manager: ServiceManager) -> None:
+        """Tell the service manager how the service is from now on."""
+        Reports(manager, self.environment, self.healthy, self.summary).start()
+
+    def summary(self) -> str:
+        """One line for whoever asks systemd."""
+        doing = "acting" if self.fleet.orders.act else "advising"
+        if self.fleet.down_since is not None:
+            return f"waiting for YARN: no ResourceManager answers since {_instant(self.fleet.down_since)}"
+        if self.fleet.discovered_at is None:
+            return f"{doing}; looking for YARN"
+        return f"{doing} on {len(self.fleet.jobs())} jobs"
+
     def healthy(self) -> Health:
-        """Alive is who has asked the ResourceManager lately, answered or not."""
+        """Alive is who asks the ResourceManager, answered or not, and whose steps all get on."""
         asked_before = self.clock() - self.fleet.asked_at
-        longest = max(ALIVE_WITHIN, 3 * self.fleet.discovery_interval)
-        return Health(ok=abs(asked_before) < longest, facts={"discovery_started_ms_ago": asked_before})
+        longest = max(ALIVE_WITHIN, 3 * self.fleet.discovery_interval, 3 * self.settings.request_timeout)
+        silent = self._scheduler.silent()
+        hanging = sorted(name for name, since in silent.items() if since >= longest)
+        asks = abs(asked_before) < longest or "discovery" in silent
+        facts: dict[str, object] = {"discovery_started_ms_ago": asked_before}
+        return Health(ok=asks and not hanging, facts=facts | ({"hanging": hanging} if hanging else {}))
 
     def ready(self) -> Health:
         down = self.fleet.down_since
@@ -210,6 +299,19 @@ class Service:
             on_emr_host=emr_host(settings.emr_info) is not None,
         )
 
+    def _look_at_flink_conf(self) -> None:
+        """Say that the cluster's file is another: EMR rewrites it when somebody reconfigures the cluster."""
+        try:
+            before = self._flink_conf_values
+            values = {key: entry.value for key, entry in self.flink_conf.read().entries.items()}
+            if before is not None and values != before:
+                changed = sorted(key for key in {*values, *before} if values.get(key) != before.get(key))
+                self.journal.note("the cluster's Flink configuration changed", keys=changed, detail=SHIPPED)
+            self._flink_conf_values = values
+        finally:
+            when = self.clock() + self.settings.discovery_interval
+            self._scheduler.at(when, self._look_at_flink_conf, name="flink-conf", lane=Lane.VISITS)
+
     def _cluster_layers(self, profile: str) -> Sequence[Layer]:
         for problem in self.flink_conf.read().problems:
             self.journal.once(str(problem), "cluster configuration", detail=str(problem))
@@ -249,15 +351,18 @@ def run(settings: Settings, config: Path | None) -> int:
         service = Service(settings, store, journal=journal)
         registry = fleet_collector(service.counters, service.statuses, service.traffic)
         web = WebServer(settings.http.host, settings.http.port, registry, service.healthy, service.ready)
+        manager = service_manager(os.environ)
         service.start()
         journal.started(
             version=autoscaler.__version__, mode=settings.mode, port=web.port, store=shown_url(settings.store.url)
         )
+        service.report_to(manager)
         while wishes.next() == signal.SIGHUP:
             try:
                 service.reload(load_settings(config))
             except SettingsError as error:
                 journal.error("the new settings cannot be used; the old ones stay", detail=str(error))
+        manager.stopping()
         finished = service.stop()
         web.close()
         store.close()

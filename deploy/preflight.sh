@@ -133,6 +133,7 @@ listening_sockets() {
 }
 
 holder() {
+    # shellcheck disable=SC2012 # names here are numbers, and ls prints what each descriptor leads to
     pid=$(ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v socket="socket:[$1]" -F '[ /]' '
         /^\/proc\// { pid = $3 }
         index($0, socket) { print pid; exit }')

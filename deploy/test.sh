@@ -1,15 +1,16 @@
 #!/bin/bash
-# All tests: the fast ones, then those on the lab with Flink 1.20 and, where versions differ, 1.18.
+# All tests: the fast ones, those of what is published, then those on the lab with Flink 1.20 and, where versions differ, 1.18.
 # Without a JDK the lab is left out, and the last line says so; in CI that is a failure.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 deploy/preflight.sh lab
 lab=$?
 [ $lab -eq 0 ] || [ $lab -eq 3 ] || exit $lab
 make --no-print-directory setup || exit 1
 
 failed=0
-.venv/bin/pytest -m "not e2e" -n 4 || failed=1
+.venv/bin/pytest -m "not e2e and not packaging" -n 4 || failed=1
+.venv/bin/pytest -m packaging tests/emr || failed=1
 if [ $lab -eq 3 ]; then
     echo "LEFT OUT: the end-to-end tests on the lab (no JDK 17 with Maven; see above how to install them)"
     [ "${CI:-}" != true ] || exit 1

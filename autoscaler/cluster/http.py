@@ -111,7 +111,8 @@ class HttpClient:
     """Reads and writes JSON with hard limits; safe to use from as many threads as ``workers``.
 
     ``timeout_s`` covers one whole answer, from the request to the last byte of the body; connecting has its
-    own limit of at most 3 s. ``verify`` and ``cert`` are those of ``requests``.
+    own limit of at most 3 s. ``verify`` and ``cert`` are those of ``requests``. ``progressed`` is called after each
+    exchange, however it ended.
     """
 
     def __init__(
@@ -124,12 +125,14 @@ class HttpClient:
         cert: str | tuple[str, str] | None = None,
         user_agent: str = "flink-yarn-autoscaler",
         sleep: Callable[[float], None] = _sleep,
+        progressed: Callable[[], None] = lambda: None,
     ) -> None:
         self.timeout_s = timeout_s
         self._max_body_bytes = max_body_bytes
         self._verify = verify
         self._cert = cert
         self._sleep = sleep
+        self._progressed = progressed
         # Compressing small answers costs both sides more than it saves on a local network.
         common = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "identity"}
         self._get_headers = CaseInsensitiveDict(common)
@@ -264,6 +267,7 @@ class HttpClient:
             with self._lock:
                 self._requests += 1
                 self._bytes += len(body)
+            self._progressed()
         return Reply(raw.status, raw.headers, body)
 
     def _body(self, request: Request, raw: Any) -> bytes:

@@ -45,13 +45,15 @@ class Lane(StrEnum):
 
     An application that answers badly moves to SUSPECTS, where it delays only its like; VISITS find out what an
     application runs, so that many that hang when first seen delay no pass; DISCOVERY has a thread of its own, so that
-    nothing delays finding out that the ResourceManager is back.
+    nothing delays finding out that the ResourceManager is back, and so has REPORT, so that no job delays telling the
+    service manager that all is well.
     """
 
     DISCOVERY = "discovery"
     VISITS = "visits"
     WORKERS = "workers"
     SUSPECTS = "suspects"
+    REPORT = "report"
 
 
 class Scheduler(Protocol):

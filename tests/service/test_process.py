@@ -27,7 +27,7 @@ def test_it_starts_scales_answers_and_ends(tmp_path: Path, stub: Stub, cluster: 
         daemon.wait_for("requested", state="SENT")
         assert '"ok": true' in daemon.get("/healthz")
         assert '"resource_manager": "answers"' in daemon.get("/readyz")
-        assert 'autoscaler_vertex_parallelism{application="lab-app"' in daemon.get("/metrics")
+        until(lambda: 'autoscaler_vertex_parallelism{application="lab-app"' in daemon.get("/metrics"))
         began = time.monotonic()
         assert daemon.end() == 0
         assert time.monotonic() - began < 5
@@ -95,6 +95,23 @@ def test_sighup_takes_new_settings_and_keeps_the_old_if_they_are_bad(
         settings_file(tmp_path, stub, rules=[{"match": {"job": "*"}, "set": {"no.such.option": 1}}])
         daemon.process.send_signal(signal.SIGHUP)
         until(lambda: sum("cannot be used" in line["event"] for line in daemon.lines) == 2)
+        assert daemon.end() == 0
+
+
+def test_a_rewritten_flink_conf_is_told(tmp_path: Path, stub: Stub, cluster: StubCluster) -> None:
+    """EMR replaces the file when the cluster is reconfigured: the log names the keys that changed, came and went."""
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    (conf / "flink-conf.yaml").write_text("kept: 1\nother: 1\ngone: 1\n")
+    with Daemon(settings_file(tmp_path, stub, flink_conf=str(conf), discovery_interval="200 ms")) as daemon:
+        daemon.wait_for("autoscaler started")
+        (tmp_path / "new").write_text("new: 1\nother: 2\nkept: 1\n")
+        (tmp_path / "new").rename(conf / "flink-conf.yaml")
+        line = daemon.wait_for("the cluster's Flink configuration changed")
+        assert line["keys"] == ["gone", "new", "other"]
+        assert "a running job keeps" in line["detail"]
+        (conf / "flink-conf.yaml").unlink()
+        daemon.wait_for("the cluster's Flink configuration changed", keys=["kept", "new", "other"])
         assert daemon.end() == 0
 
 

@@ -1,0 +1,169 @@
+"""What follows an installation: upgrades that go back if they must, removal, and the service's own files."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.emr.host import REPOSITORY, Host
+
+SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
+SERVICE = REPOSITORY / "systemd" / "autoscaler.service"
+STORE = "var/lib/autoscaler/autoscaler.db"
+needs_systemd = pytest.mark.skipif(SYSTEMD_ANALYZE is None, reason="systemd-analyze is not installed (package systemd)")
+
+
+@pytest.fixture
+def old(host: Host) -> Path:
+    """The version that runs, with a store."""
+    ended = host.run(host.bundle("1.0.0") / "install.sh")
+    assert ended.status == 0, ended.text
+    return host.write(STORE, "a history")
+
+
+class TestUpgrade:
+    def test_it_keeps_settings_and_store(self, host: Host, old: Path) -> None:
+        """The new version runs with the old settings and store, and what is older than the one before is removed."""
+        settings = host.write("etc/autoscaler/autoscaler.yaml", "mode: act\n")
+        former = host.version
+        assert host.run(host.bundle("1.1.0") / "upgrade.sh").status == 0
+        assert host.version.startswith("1.1.0-")
+        assert host.run(host.bundle("1.2.0") / "upgrade.sh").status == 0
+        assert host.version.startswith("1.2.0-")
+        kept = {folder.name.partition("-")[0] for folder in (host.root / "opt/autoscaler/versions").iterdir()}
+        assert kept == {"1.1.0", "1.2.0"}
+        assert former.startswith("1.0.0-")
+        assert settings.read_text() == "mode: act\n"
+        assert old.read_text() == "a history"
+        assert [file.name for file in old.parent.iterdir()] == ["autoscaler.db"]
+
+    @pytest.mark.parametrize(("state", "asked"), [("activating", 60), ("failed", 1)])
+    def test_it_goes_back_if_the_new_version_is_not_ready(self, host: Host, old: Path, state: str, asked: int) -> None:
+        """After 60 s, or once systemd gave it up, the old version runs again, with its unit and the store as it was."""
+        former, unit = host.version, host.read("etc/systemd/system/autoscaler.service")
+        bundle = host.bundle("2.0.0")
+        host.tell("unready", "2.0.0")
+        host.tell("unready-state", state)
+        ended = host.run(bundle / "upgrade.sh")
+        assert ended.status == 1
+        assert "was not ready within 60 s" in ended.text
+        assert host.version == former
+        assert old.read_text() == "a history"
+        assert [file.name for file in old.parent.iterdir()] == ["autoscaler.db"]
+        assert host.read("etc/systemd/system/autoscaler.service") == unit
+        assert (host.fake / "state").read_text() == "active\n"
+        assert host.called("systemctl is-active autoscaler.service") == asked + 1
+
+    def test_it_goes_back_if_it_is_interrupted(self, host: Host, old: Path) -> None:
+        """A connection that breaks while it waits leaves the old version running."""
+        former = host.version
+        host.tell("unready", "2.0.0")
+        host.tell("kill")
+        assert host.run(host.bundle("2.0.0") / "upgrade.sh").status == 1
+        assert host.version == former
+        assert old.read_text() == "a history"
+        assert (host.fake / "state").read_text() == "active\n"
+
+    def test_a_damaged_bundle_is_refused_while_the_old_version_runs(self, host: Host, old: Path) -> None:
+        """Nothing is stopped before the new version is completely there."""
+        bundle = host.bundle("2.0.0")
+        (bundle / "VERSION").write_text("3.0.0\n")
+        ended = host.run(bundle / "upgrade.sh")
+        assert (ended.status, host.called("systemctl stop")) == (1, 0)
+        assert "VERSION: FAILED" in ended.text
+
+    def test_a_store_that_cannot_be_copied_stops_it(self, host: Host, old: Path) -> None:
+        """Without a copy of the store there is no way back, so the old version goes on."""
+        former = host.version
+        (old.parent / "autoscaler.db-wal").mkdir()  # cp refuses a folder
+        ended = host.run(host.bundle("2.0.0") / "upgrade.sh")
+        assert ended.status == 1
+        assert "could not be copied" in ended.text
+        assert (host.version, (host.fake / "state").read_text()) == (former, "active\n")
+
+    def test_a_service_that_was_stopped_stays_so(self, host: Host, old: Path) -> None:
+        """Who stopped the service has a reason."""
+        host.tell("state", "inactive")
+        started = host.called("systemctl start")
+        assert host.run(host.bundle("2.0.0") / "upgrade.sh").status == 0
+        assert host.version.startswith("2.0.0-")
+        assert host.called("systemctl start") == started
+
+    def test_without_an_installation_it_says_so(self, host: Host) -> None:
+        """upgrade.sh is not install.sh."""
+        ended = host.run(host.bundle("2.0.0") / "upgrade.sh")
+        assert (ended.status, host.calls) == (1, [])
+        assert "run install.sh" in ended.text
+
+
+class TestUninstall:
+    def test_all_but_the_store_goes(self, host: Host, old: Path) -> None:
+        """What was there before is there after, and the store."""
+        ended = host.run(host.root / "opt/autoscaler/current/share/uninstall.sh")
+        assert ended.status == 0, ended.text
+        left = {str(file.relative_to(host.root)) for file in host.root.rglob("*") if file.is_file()}
+        assert left - set(host.foreign()) == {
+            STORE,
+            "run/autoscaler-install.lock",
+            "usr/lib/sysusers.d/autoscaler.conf",
+        }
+        assert host.called("systemctl disable --now autoscaler.service") == 1
+        assert host.run(host.folder / "autoscaler-1.0.0" / "uninstall.sh").status == 0
+
+    def test_purge_removes_the_store_too(self, host: Host, old: Path) -> None:
+        """--purge leaves nothing, not even the user."""
+        assert host.run(host.folder / "autoscaler-1.0.0" / "uninstall.sh", "--purge").status == 0
+        left = {str(file.relative_to(host.root)) for file in host.root.rglob("*") if file.is_file()}
+        assert left - set(host.foreign()) == {"run/autoscaler-install.lock"}
+        assert host.called("getent passwd autoscaler") == 1
+
+
+def test_a_plain_yarn_host_logs_to_the_journal(host: Host) -> None:
+    """Where nothing is of EMR nothing is made for its log pusher."""
+    shutil.rmtree(host.root / "mnt")
+    shutil.rmtree(host.root / "emr")
+    assert host.run(host.bundle() / "install.sh", "--act").status == 0
+    assert (host.root / "etc/systemd/system/autoscaler.service").exists()
+    assert not (host.root / "etc/systemd/system/autoscaler.service.d").exists()
+    assert not (host.root / "etc/logpusher").exists()
+    assert not (host.root / "var/log/autoscaler").exists()
+
+
+def test_install_needs_root(host: Host) -> None:
+    """It says so instead of failing half-way."""
+    host.tell("uid", "1000")
+    ended = host.run(host.bundle() / "install.sh")
+    assert (ended.status, host.calls) == (1, [])
+    assert "root is needed" in ended.text
+
+
+@needs_systemd
+def test_the_unit_is_sound(tmp_path: Path) -> None:
+    """systemd finds nothing to complain of once the command is in place."""
+    unit = tmp_path / "autoscaler.service"
+    unit.write_text(SERVICE.read_text().replace("/opt/autoscaler/current/bin/autoscaler", "/bin/true"))
+    verified = subprocess.run([str(SYSTEMD_ANALYZE), "verify", str(unit)], capture_output=True, text=True)
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+@needs_systemd
+def test_the_unit_is_hardened() -> None:
+    """systemd rates its exposure at 1.5 of 10 or better."""
+    command = [str(SYSTEMD_ANALYZE), "security", "--no-pager", "--offline=yes", "--threshold=15", str(SERVICE)]
+    rated = subprocess.run(command, capture_output=True, text=True)
+    assert rated.returncode == 0, rated.stdout
+
+
+def test_the_service_never_needs_hadoop() -> None:
+    """No ordering or dependency on a unit that does not exist when a bootstrap action runs."""
+    text = SERVICE.read_text()
+    for line in ("Type=notify", "WatchdogSec=180", "Restart=on-failure", "RestartPreventExitStatus=2", "RestartSec=10"):
+        assert f"\n{line}\n" in text
+    assert "StartLimitIntervalSec=0" in text
+    named = [
+        line for line in text.splitlines() if line.startswith(("After=", "Before=", "Requires=", "BindsTo=", "Wants="))
+    ]
+    assert named == ["After=network-online.target"]
