@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 LAB := PYTHONPATH=deploy $(BIN)/python -m lab
-FAST := not e2e and not packaging
+FAST := not e2e and not slow
 SCRIPTS := .ci/run deploy/*.sh deploy/emr/*.sh
 
 .DEFAULT_GOAL := help

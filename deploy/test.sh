@@ -1,5 +1,5 @@
 #!/bin/bash
-# All tests: the fast ones, those of what is published, then those on the lab with Flink 1.20 and, where versions differ, 1.18.
+# All tests: the fast and the slow ones, then those on the lab with Flink 1.20 and, where versions differ, 1.18.
 # Without a JDK the lab is left out, and the last line says so; in CI that is a failure.
 set -u
 cd "$(dirname "$0")/.." || exit
@@ -9,8 +9,8 @@ lab=$?
 make --no-print-directory setup || exit 1
 
 failed=0
-.venv/bin/pytest -m "not e2e and not packaging" -n 4 || failed=1
-.venv/bin/pytest -m packaging tests/emr || failed=1
+.venv/bin/pytest -m "not e2e and not slow" -n 4 || failed=1
+.venv/bin/pytest -m slow -n 2 || failed=1
 if [ $lab -eq 3 ]; then
     echo "LEFT OUT: the end-to-end tests on the lab (no JDK 17 with Maven; see above how to install them)"
     [ "${CI:-}" != true ] || exit 1

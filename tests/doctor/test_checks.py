@@ -339,7 +339,7 @@ def test_the_release_of_a_build(version: str | None, release: str | None) -> Non
             {f"{SCHEDULER}rescale-trigger.max-delay": "20 min"},
             {"flink_version": "2.0.2"},
             "warning",
-            "rescale-trigger.max-delay is 20 min; job.autoscaler.yarn.rescale-timeout is 10 min",
+            "rescale-trigger.max-delay is 20 min; job.autoscaler.yarn.rescale-timeout is 15 min",
         ),
         (
             "rescale-downtime",

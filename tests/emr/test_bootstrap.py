@@ -10,6 +10,8 @@ import pytest
 
 from tests.emr.host import Ended, Host
 
+pytestmark = pytest.mark.slow
+
 STARTED = "systemctl enable --now --no-block autoscaler.service"
 
 

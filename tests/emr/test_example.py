@@ -7,7 +7,7 @@ from typing import Any
 
 import autoscaler
 from autoscaler.loop import VALIDATORS
-from autoscaler.options import EMR, Layer, check, ownership, parse_flink_conf, profile_layer, resolve
+from autoscaler.options import EMR, Layer, Part, Runtime, check, ownership, parse_flink_conf, profile_layer, resolve
 from tests.emr.host import REPOSITORY, Host
 
 FILE = REPOSITORY / "deploy" / "emr" / "example-cluster.json"
@@ -27,8 +27,8 @@ def test_its_flink_conf_hands_jobs_to_us_and_to_nobody_else() -> None:
     assert parsed.problems == ()
     resolved = resolve([profile_layer(EMR), Layer(name="cluster flink-conf", entries=parsed.entries)], EMR)
     assert check(resolved, VALIDATORS) == ()
-    whose = ownership(keys, "1.20.0-amzn-6")
-    assert (whose.ours, whose.detail) == (True, "")
+    whose = ownership(keys, Runtime(version="1.20.0-amzn-6", submitted=keys, on_emr_host=True))
+    assert (whose.part, whose.detail) == (Part.ACT, "")
     assert keys["jobmanager.scheduler"] == "adaptive"
     assert "execution.checkpointing.interval" in keys
 

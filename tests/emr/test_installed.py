@@ -10,6 +10,8 @@ import pytest
 
 from tests.emr.host import REPOSITORY, Host
 
+pytestmark = pytest.mark.slow
+
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 SERVICE = REPOSITORY / "systemd" / "autoscaler.service"
 STORE = "var/lib/autoscaler/autoscaler.db"

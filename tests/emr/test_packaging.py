@@ -96,7 +96,7 @@ def unpacked(dist: Path, architecture: str, folder: Path) -> Path:
     return folder / name
 
 
-@pytest.mark.packaging
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 class TestDist:
     def test_two_builds_give_the_same_bytes(self, dist: Path, tmp_path: Path) -> None:

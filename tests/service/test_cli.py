@@ -373,6 +373,7 @@ def test_decide_an_empty_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "there is no case in it" in streams.err
 
 
+@pytest.mark.slow
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:
     """A full disk is said in one line; a character the terminal has not is shown by its number."""
     command = [str(Path(sys.executable).parent / "autoscaler")]

@@ -251,6 +251,7 @@ def test_without_a_store_nothing_can_be_commanded(tmp_path: Path, capsys: Captur
     assert not (tmp_path / "history.db").exists()
 
 
+@pytest.mark.slow
 def test_a_running_daemon_obeys(tmp_path: Path, stub: Stub, cluster: StubCluster, capsys: Captured) -> None:
     """Another process's pause reaches a daemon at its next discovery, its end as well, and Flink is asked nothing."""
     cluster.config[WINDOW] = "10 min"  # nothing is decided meanwhile

@@ -16,6 +16,8 @@ from autoscaler.store import open_existing
 from tests.adapters.stub import HANG, Stub
 from tests.service.cluster import KEY, SOURCE, WORKER, Daemon, StubCluster, remember, settings_file, until
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_starts_scales_answers_and_ends(tmp_path: Path, stub: Stub, cluster: StubCluster) -> None:
     """From a start to a rescale over real HTTP: the monitoring port answers, SIGTERM ends it with status 0."""

@@ -21,6 +21,8 @@ from autoscaler.web import Health
 from tests.adapters.stub import HANG, Stub
 from tests.service.cluster import Daemon, StubCluster, settings_file, until
 
+pytestmark = pytest.mark.slow
+
 FED = "WATCHDOG=1"
 
 

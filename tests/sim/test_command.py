@@ -14,6 +14,8 @@ from autoscaler.sim.compare import run_all
 from autoscaler.sim.svg import nice, short, thinned
 from tests.sim.builders import a_scenario
 
+pytestmark = pytest.mark.slow
+
 STEP = {"shape": "step", "low": 1_000, "high": 4_000, "up": 30, "down": 1_000}
 
 

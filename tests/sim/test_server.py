@@ -18,6 +18,8 @@ from autoscaler.sim.server import SimServer
 from tests.service.cluster import Daemon, until
 from tests.sim.builders import T0, a_scenario
 
+pytestmark = pytest.mark.slow
+
 
 class Hand:
     """A clock that is moved by hand."""

@@ -280,6 +280,7 @@ def test_a_reader_sees_what_is_committed_while_a_writer_writes(path: Path, opene
     assert in_another_process(read, path).stdout == "2\n"
 
 
+@pytest.mark.slow
 def test_commands_are_given_beside_a_daemon(path: Path, opened: Store) -> None:
     """Another process writes a command while the store is in use; it waits for a transaction under way."""
     write = "open_to_command(url, ROOMY).set_command(a_command())"
@@ -321,6 +322,7 @@ def test_a_store_is_not_created_to_be_commanded(path: Path) -> None:
         open_to_command("sqlite://", ROOMY)
 
 
+@pytest.mark.slow
 def test_two_processes_may_write(path: Path, opened: Store) -> None:
     """A second writer's rows are seen by the first, even where it forgot the job the first goes on with."""
     opened.append_sample(KEY, a_topology(), T0, a_sample(T0))
@@ -388,6 +390,7 @@ def test_a_reader_cannot_write(path: Path, opened: Store) -> None:
 # ------------------------------------------------------------------ size
 
 
+@pytest.mark.slow
 def test_a_job_takes_little_space(path: Path, opened: Store) -> None:
     """A day of one job with ten vertices, a sample a minute and 200 decisions, takes less than 2 MB."""
     job = RealisticJob()
@@ -411,6 +414,7 @@ def used(path: Path) -> int:
     return int(size * (pages - free))
 
 
+@pytest.mark.slow
 def test_the_oldest_samples_make_room(path: Path) -> None:
     """Above 90 % of the maximum size the oldest samples go, and no more than needed."""
     limit = 4 << 20
@@ -430,6 +434,7 @@ def test_the_oldest_samples_make_room(path: Path) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_decisions_make_room_when_no_sample_is_left(path: Path) -> None:
     """A store that is full of decisions gives up the oldest of them, never requests."""
     limit = 1 << 20
@@ -446,6 +451,7 @@ def test_decisions_make_room_when_no_sample_is_left(path: Path) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_the_file_shrinks_to_a_smaller_maximum(path: Path, opened: Store) -> None:
     """After the maximum size was lowered, ``retain`` makes the file itself as small."""
     append(opened, 8000)
