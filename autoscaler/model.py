@@ -153,6 +153,17 @@ class Cluster:
     slots_per_task_manager: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """An amount of what YARN gives out: memory in MB, and virtual cores."""
+
+    memory_mb: int = 0
+    vcores: int = 0
+
+
+NOTHING = Resource()
+
+
 # ------------------------------------------------------------------ what happened before
 
 
