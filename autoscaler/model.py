@@ -301,6 +301,13 @@ class Policy:
     yarn_id: str | None = None
     allow_without_checkpoint: bool = False
     rescale_timeout: Millis = 600_000
+    capacity: bool = True
+    capacity_allowance: int | None = None
+    decommission_timeout: Millis = 3_600_000
+    fill_task_managers: bool = True
+    whole_scale_down: bool = True
+    rescales_in_flight: int = 5
+    task_managers_per_minute: int = 20
     vertex_rules: Mapping[VertexId, VertexRule] = field(default_factory=lambda: NO_VERTEX_RULES)
 
 
@@ -335,6 +342,9 @@ class Reason(StrEnum):
     IN_FLIGHT = "IN_FLIGHT"
     AWAITING_RESOURCES = "AWAITING_RESOURCES"
     REJECTED = "REJECTED"
+    NO_CAPACITY = "NO_CAPACITY"
+    FREES_NOTHING = "FREES_NOTHING"
+    WAITS_ITS_TURN = "WAITS_ITS_TURN"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     STOPPING = "STOPPING"
 
@@ -390,6 +400,8 @@ class Limit(StrEnum):
     NO_BUSY_TIME = "no-busy-time"
     KEPT_EQUAL = "kept-equal"
     QUOTA = "quota"
+    CAPACITY = "capacity"
+    TASK_MANAGER = "task-manager"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -411,12 +423,32 @@ class Sizing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What of a wished parallelism is granted (docs/ALGORITHM.md, 13).
+
+    ``slots`` is what the job needs for it, ``task_managers`` what its application does, ``new`` how many of these are
+    not there and ``beyond`` how many of the new ones the cluster has no room for now. ``limited_by`` names the limit
+    with its numbers, empty if all is granted; ``unknown`` the limits that could not be learned.
+    """
+
+    wanted: Mapping[VertexId, int]
+    granted: Mapping[VertexId, int]
+    slots: int
+    task_managers: int
+    new: int = 0
+    beyond: int = 0
+    limited_by: str = ""
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What to do with one job at one instant, why, and every number it rests on.
 
     ``parallelism`` holds every vertex and is the present one unless ``rescale``. ``advised`` is what the job would be
-    given but for a switched-off scaling, an excluded period or a quota. ``delayed`` is the state of held-back
-    scale-downs after this decision, ``scalings`` and ``restarts`` the history as trimmed and completed by it.
+    given but for a switched-off scaling, an excluded period, a quota or what the cluster can give, of which ``grant``
+    tells. ``delayed`` is the state of held-back scale-downs after this decision, ``scalings`` and ``restarts`` the
+    history as trimmed and completed by it.
     """
 
     at: Millis
@@ -435,6 +467,7 @@ class Decision:
     error: str | None = None
     window_start: Millis | None = None
     full_at: Millis | None = None
+    grant: Grant | None = None
 
 
 # ------------------------------------------------------------------ what was asked for, and what came of it

@@ -34,6 +34,8 @@ LIMIT_WORDS: Mapping[Limit, str] = {
     Limit.NO_BUSY_TIME: "kept, it reports no busy time",
     Limit.KEPT_EQUAL: "kept equal to another vertex",
     Limit.QUOTA: "held by the quota",
+    Limit.CAPACITY: "held by what the cluster can give",
+    Limit.TASK_MANAGER: "raised to whole TaskManagers",
 }
 
 

@@ -40,6 +40,11 @@ def test_the_apache_defaults() -> None:
         "scale_up_grace_period": 0,
         "catch_up_duration": 1_800_000,
         "restart_time": 300_000,
+        "capacity": False,
+        "fill_task_managers": False,
+        "whole_scale_down": False,
+        "rescales_in_flight": 0,
+        "task_managers_per_minute": 0,
     }
 
 
@@ -104,6 +109,13 @@ EXAMPLES = {
     "yarn.time-zone": ("Europe/Berlin", "time_zone", "Europe/Berlin"),
     "yarn.allow-without-checkpoint": ("true", "allow_without_checkpoint", True),
     "yarn.rescale-timeout": ("5 min", "rescale_timeout", 300_000),
+    "yarn.capacity.enabled": ("false", "capacity", False),
+    "yarn.capacity.allowance": ("2", "capacity_allowance", 2),
+    "yarn.capacity.decommission-timeout": ("2 h", "decommission_timeout", 7_200_000),
+    "yarn.task-managers.fill": ("false", "fill_task_managers", False),
+    "yarn.task-managers.whole-scale-down": ("false", "whole_scale_down", False),
+    "yarn.fleet.rescales-in-flight": ("0", "rescales_in_flight", 0),
+    "yarn.fleet.task-managers-per-minute": ("100", "task_managers_per_minute", 100),
 }
 
 
