@@ -497,7 +497,8 @@ class Request:
     """One PUT of resource requirements: stored as an intent before it is sent, updated with what came of it.
 
     ``before`` and ``target`` hold the parallelism of every vertex, ``requirements`` the body sent.
-    ``source_rate`` is the records per second all sources together read before it.
+    ``source_rate`` is the records per second all sources together read before it. ``task_managers`` is how many the
+    application had, ``needed_task_managers`` how many it needs for the target.
     """
 
     key: JobKey
@@ -511,6 +512,7 @@ class Request:
     running_since: Millis
     source_rate: float | None = None
     task_managers: int | None = None
+    needed_task_managers: int | None = None
     state: RequestState = RequestState.INTENDED
     sent_at: Millis | None = None
     answer: str | None = None

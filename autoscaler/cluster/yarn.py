@@ -50,6 +50,7 @@ class Application:
     tags: tuple[str, ...] = ()
     tracking_url: str | None = None
     running_containers: int | None = None
+    allocated_mb: int | None = None
     am_address: str | None = None
     started_at: Millis | None = None
     attempt: int | None = None
@@ -206,6 +207,7 @@ def parse_application(app: Mapping[str, Any]) -> Application:
         tags=tuple(tag.strip() for tag in _text(app, "applicationTags").split(",") if tag.strip()),
         tracking_url=_tracking_url(app),
         running_containers=_count(app, "runningContainers"),
+        allocated_mb=_count(app, "allocatedMB"),
         am_address=_text(app, "amRPCAddress") or None,
         started_at=_count(app, "startedTime") or None,
         attempt=_attempt(app),

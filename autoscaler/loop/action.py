@@ -89,6 +89,7 @@ def intent(
     reason: str,
     source_rate: float | None,
     task_managers: int | None,
+    needed_task_managers: int | None = None,
 ) -> Request:
     """The request as it is stored before it is sent."""
     return Request(
@@ -103,6 +104,7 @@ def intent(
         running_since=window.running_since,
         source_rate=source_rate,
         task_managers=task_managers,
+        needed_task_managers=needed_task_managers,
     )
 
 

@@ -11,14 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from autoscaler.cluster import Application, ClusterError, Gone, JobOverview, Transient
+from autoscaler.core.capacity import Demand
 from autoscaler.loop import action
+from autoscaler.loop.allotment import Allotment, Market, Neighbours
 from autoscaler.loop.contract import Contract
 from autoscaler.loop.notice import Notice
 from autoscaler.loop.pilot import Pilot
 from autoscaler.loop.ports import Environment, Flink, Lane
+from autoscaler.loop.release import Release
 from autoscaler.loop.standing import Standing
 from autoscaler.loop.storing import store_failed
-from autoscaler.loop.subject import Subject
+from autoscaler.loop.subject import Held, Subject
 from autoscaler.loop.watch import Watch
 from autoscaler.model import JobStatus, Millis, Reason
 from autoscaler.store import StoreUnavailable
@@ -43,6 +46,8 @@ class Surroundings:
     noticed: Callable[[tuple[JobOverview, ...]], None]
     failed: Callable[[ClusterError], None]
     vanished: Callable[[JobLoop, str], None]
+    market: Market
+    neighbours: Callable[[str, Millis], Neighbours]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +84,16 @@ class JobLoop:
         self._env = env
         self._around = surroundings
         self._notice = Notice(env, former)
-        self._pilot = Pilot(env, surroundings.acting, contract, self.watch, self._notice)
+        self._allotment = Allotment(
+            env,
+            surroundings.market,
+            contract,
+            lambda: surroundings.neighbours(self.subject.job_id, env.clock()),
+        )
+        self._release = Release(env, self.watch)
+        self._pilot = Pilot(
+            env, surroundings.acting, contract, self.watch, self._notice, self._allotment, self._release
+        )
         self._due: Millis = 0
         self._poked_at: Millis = 0
         self._failures = 0
@@ -120,6 +134,7 @@ class JobLoop:
         offset = zlib.crc32(str(self.subject.key).encode()) % interval if spread else 0
         self._due = now + offset - self.contract.policy.decision_interval
         if self.watch.open is not None:
+            self._allotment.recalled(self.subject, self.watch.open)
             self._schedule(following(self._settle, now))
         else:
             self._schedule(following(self._poke, now + offset))
@@ -130,6 +145,20 @@ class JobLoop:
             self.subject = replace(self.subject, application=application, flink=flink or self.subject.flink)
         if flink is not None:
             self._pilot.look_anew()
+
+    def demand(self, now: Millis) -> Demand | None:
+        """What the job takes of its application's slots, ``None`` before its first pass."""
+        return self._allotment.demand(self.watch.open, now)
+
+    @property
+    def slots_held(self) -> int:
+        """The slots it held at its last pass."""
+        return self._allotment.slots_held
+
+    def held_seen(self, held: Held, now: Millis, *, session: bool) -> None:
+        """YARN's newest count of what the application holds."""
+        self.watch.task_managers_seen(held.task_managers, now)
+        self._release.seen(self.subject, held, self.contract.resolved.flat(), session=session, now=now)
 
     def retire(self, farewell: str | None = None) -> None:
         """End the loop; a step that is running finishes and schedules nothing.

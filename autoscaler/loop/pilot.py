@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from autoscaler.cluster import ClusterError, JobDetails, PutAnswer, PutResult
 from autoscaler.core import decide, doubts
 from autoscaler.loop import action
+from autoscaler.loop.allotment import Allotment
 from autoscaler.loop.contract import Contract
 from autoscaler.loop.notice import Notice
 from autoscaler.loop.observe import Observer
 from autoscaler.loop.ports import Environment, Flink
+from autoscaler.loop.release import Release
 from autoscaler.loop.storing import store_answered, store_failed, tolerated
 from autoscaler.loop.subject import Subject
 from autoscaler.loop.view import source_rate
@@ -51,13 +53,22 @@ class Pilot:
     """Observes, decides, applies and records, for one job."""
 
     def __init__(
-        self, env: Environment, acting: Callable[[], bool], contract: Contract, watch: Watch, notice: Notice
+        self,
+        env: Environment,
+        acting: Callable[[], bool],
+        contract: Contract,
+        watch: Watch,
+        notice: Notice,
+        allotment: Allotment,
+        release: Release,
     ) -> None:
         self._env = env
         self._acting = acting
         self._contract = contract
         self._watch = watch
         self._notice = notice
+        self._allotment = allotment
+        self._release = release
         self._observer: Observer | None = None
         self._samples: tuple[Sample, ...] = ()
         self._history = History()
@@ -112,14 +123,18 @@ class Pilot:
         trouble: ClusterError | None = None
         if decision.rescale:
             try:
-                objection = self._apply(subject, decision, window, detail)
+                decision, objection = self._allotment.fit(subject, decision, observed.topology, now)
+                if objection is None:
+                    detail = self._explained(decision, observed.topology)
+                    objection = self._apply(subject, decision, window, detail, now)
             except ClusterError as error:  # the sample and the decision are kept all the same
                 trouble, objection = error, (Reason.UNREACHABLE, f"{error}; wanted {detail}")
             if objection is not None:
                 decision = withheld(decision, window, before, objection[0])
                 self._history = replace(self._history, delayed=before.delayed)
                 detail = objection[1]
-        self._record(subject, window, decision, detail, now)
+        draining = self._allotment.drain_note(subject, now)
+        self._record(subject, window, decision, f"{detail}; {draining}" if draining else detail, now)
         if trouble is not None:
             raise trouble
 
@@ -135,7 +150,9 @@ class Pilot:
 
     # -------------------------------------------------------------- applying
 
-    def _apply(self, subject: Subject, decision: Decision, window: Window, wish: str) -> action.Objection | None:
+    def _apply(
+        self, subject: Subject, decision: Decision, window: Window, wish: str, now: Millis
+    ) -> action.Objection | None:
         """Send the decision; return why it was not sent."""
         flink, job_id = subject.flink, subject.job_id
         if not self._acting():
@@ -165,10 +182,14 @@ class Pilot:
             reason=wish,
             source_rate=source_rate(window),
             task_managers=flink.task_managers().count,
+            needed_task_managers=None if decision.grant is None else decision.grant.task_managers,
         )
-        return self._send(flink, request, decision, window)
+        with self._allotment.turn(subject, decision, now) as waiting:
+            if waiting is not None:
+                return Reason.WAITS_ITS_TURN, f"{waiting}; wanted {wish}"
+            return self._send(subject, request, decision, window)
 
-    def _send(self, flink: Flink, request: Request, decision: Decision, window: Window) -> action.Objection | None:
+    def _send(self, subject: Subject, request: Request, decision: Decision, window: Window) -> action.Objection | None:
         with self._env.wire as open_for_sending:
             if not open_for_sending:
                 return Reason.STOPPING, f"not sent, the autoscaler is stopping: {request.reason}"
@@ -178,7 +199,7 @@ class Pilot:
                 store_failed(self._env, error)
                 return Reason.STORE_UNAVAILABLE, f"not sent, the intent cannot be stored: {request.reason}"
             sent_at = self._env.clock()
-            answer = _readable(_put(flink, request), window)
+            answer = _readable(_put(subject.flink, request), window)
             request = action.answered(request, answer, sent_at)
             self._watch.store(request)
         self._env.journal.requested(request)
@@ -193,6 +214,8 @@ class Pilot:
             return Reason.UNREACHABLE, f"not sent: {answer.message}; wanted {request.reason}"
         self._env.counters.add("requests_sent")
         self._watch.begin(request)
+        self._allotment.sent(subject, decision.grant, sent_at)
+        self._release.begin(request, subject.held)
         self._history = with_scaling(self._history, decision)
         return None
 
@@ -237,7 +260,7 @@ def withheld(decision: Decision, window: Window, before: History, reason: Reason
         reason=reason,
         rescale=False,
         parallelism=frozen({v.id: v.parallelism for v in window.topology.vertices}),
-        advised=decision.parallelism,
+        advised=decision.parallelism if decision.grant is None else decision.advised,
         delayed=before.delayed,
     )
 

@@ -18,10 +18,11 @@ RELEASE_TIME: Millis = 300_000  # slot.idle.timeout and taskmanager-timeout, eac
 
 class Watch:
     """What a job was asked to become, until it is or is not. ``open`` is the request that is in flight, ``looked``
-    whether its job was seen since."""
+    whether its job was seen since, ``last`` the one that was closed last."""
 
     def __init__(self, env: Environment) -> None:
         self.open: Request | None = None
+        self.last: Request | None = None
         self.looked = False
         self._env = env
         self._last_seen_before: Millis = 0
@@ -114,8 +115,19 @@ class Watch:
         if now - recent.outcome.at > RELEASE_TIME:
             self._recent = None
         elif count != recent.outcome.task_managers:
-            self._recent = replace(recent, outcome=replace(recent.outcome, task_managers=count))
+            self._recent = self.last = replace(recent, outcome=replace(recent.outcome, task_managers=count))
             self.store(self._recent)
+
+    def remark(self, number: int | None, note: str) -> None:
+        """Add what showed later to the outcome of the request that was closed last, if it is that one."""
+        last = self.last
+        if last is None or last.outcome is None or last.id != number:
+            return
+        self.last = replace(
+            last, outcome=replace(last.outcome, note="; ".join(filter(None, (last.outcome.note, note))))
+        )
+        self._recent = None
+        self.store(self.last)
 
     def store(self, request: Request) -> None:
         """Keep what is known of a request, now or as soon as the store can be used again."""
@@ -145,6 +157,7 @@ class Watch:
     def _end(self, request: Request, now: Millis) -> Request:
         if self.open is not None and self.open.id == request.id:
             self.open = None
+        self.last = request
         self.store(request)
         self._env.journal.closed(request, now)
         return request

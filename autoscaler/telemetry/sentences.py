@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from autoscaler.model import (
     Decision,
     Evaluation,
+    Grant,
     Limit,
     Millis,
     Outcome,
@@ -88,7 +89,9 @@ def explain(decision: Decision, topology: Topology) -> str:
     present = {v.id: v.parallelism for v in topology.vertices}
     match decision.reason:
         case Reason.SCALE:
-            return f"{changes(topology, present, decision.parallelism)}: {_why(decision, topology)}"
+            why = f"{changes(topology, present, decision.parallelism)}: {_why(decision, topology)}"
+            said = "" if decision.grant is None else granted(decision.grant, topology)
+            return f"{why}; {said}" if said else why
         case Reason.ADVISE_ONLY:
             return f"would scale {changes(topology, present, decision.advised)}: {_why(decision, topology)}"
         case Reason.SCALING_DISABLED | Reason.EXCLUDED_PERIOD | Reason.QUOTA:
@@ -104,6 +107,29 @@ def explain(decision: Decision, topology: Topology) -> str:
             return decision.error or "the evaluation failed"
         case _:
             return _why(decision, topology)
+
+
+def granted(grant: Grant, topology: Topology) -> str:
+    """What a person should know of a rescale as the cluster grants it; empty if that is what was wanted."""
+    present = {v.id: v.parallelism for v in topology.vertices}
+    parts = []
+    if grant.limited_by:
+        parts.append(f"wanted {changes(topology, present, grant.wanted)}, but {grant.limited_by}")
+    if grant.beyond:
+        parts.append(
+            f"{grant.beyond} of {counted(grant.new, 'new TaskManager')} beyond what the cluster has room for now, "
+            "asked for so that it grows (yarn.capacity.allowance)"
+        )
+    if grant.unknown and grant.new:
+        parts.append(f"not known: {', '.join(grant.unknown)}")
+    return "; ".join(parts)
+
+
+def not_granted(grant: Grant, topology: Topology) -> str:
+    """Why nothing of a wish is worth sending as it is granted."""
+    present = {v.id: v.parallelism for v in topology.vertices}
+    wish = changes(topology, present, grant.wanted)
+    return f"wanted {wish}; {grant.limited_by or 'rounded to whole TaskManagers nothing that matters changes'}"
 
 
 def _why(decision: Decision, topology: Topology) -> str:
