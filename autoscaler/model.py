@@ -426,15 +426,15 @@ class Sizing:
 class Grant:
     """What of a wished parallelism is granted (docs/ALGORITHM.md, 13).
 
-    ``slots`` is what the job needs for it, ``task_managers`` what its application does, ``new`` how many of these are
-    not there and ``beyond`` how many of the new ones the cluster has no room for now. ``limited_by`` names the limit
-    with its numbers, empty if all is granted; ``unknown`` the limits that could not be learned.
+    ``slots`` is what the job needs for it, ``task_managers`` what its application does, if that is known, ``new`` how
+    many of these are not there and ``beyond`` how many of the new ones the cluster has no room for now. ``limited_by``
+    names the limit with its numbers, empty if all is granted; ``unknown`` the limits that could not be learned.
     """
 
     wanted: Mapping[VertexId, int]
     granted: Mapping[VertexId, int]
     slots: int
-    task_managers: int
+    task_managers: int | None
     new: int = 0
     beyond: int = 0
     limited_by: str = ""

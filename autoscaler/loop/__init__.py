@@ -1,8 +1,9 @@
 """The daemon's work: discovery of applications, and one pass after the other for each job.
 
 ``fleet`` finds applications, ``application`` takes up their jobs, ``job`` is one pass after the other, ``pilot`` its
-middle from samples to PUT, ``watch`` what follows a PUT, ``notice`` what is told of it. All of it runs as short steps
-that a scheduler starts; none of it sleeps.
+middle from samples to PUT, ``watch`` what follows a PUT, ``notice`` what is told of it. ``survey`` is what YARN tells
+of room, ``asks`` what all jobs asked of it and whose turn it is, ``allotment`` what one job is granted, ``release``
+whether a scale-down gave anything back. All of it runs as short steps that a scheduler starts; none of it sleeps.
 """
 
 from autoscaler.loop.action import PUT_TIMEOUT_S

@@ -180,7 +180,7 @@ class Allotment:
                 queue=application.queue,
                 user=application.user,
                 container=None if self._supply is None else self._supply.container,
-                needed=grant.task_managers,
+                needed=grant.task_managers or 0,
                 new=grant.new,
                 beyond=grant.beyond,
                 sent_at=sent_at,
@@ -245,8 +245,12 @@ class Allotment:
 
 
 def _kept(wish: Demand, neighbours: Neighbours, slots_per_task_manager: int) -> Grant:
-    """Grant what takes no more slots. Where somebody else can use a slot, freeing it matters."""
-    if neighbours.strangers or neighbours.wait_for_slots:
+    """Grant what takes no more slots. Where somebody else can use a slot, freeing it matters, and where strangers
+    hold slots nobody knows how many TaskManagers are needed."""
+    if neighbours.strangers:
+        wish = replace(wish, policy=replace(wish.policy, whole_scale_down=False, fill_task_managers=False))
+        return replace(within_held(wish, neighbours.slots, slots_per_task_manager), task_managers=None)
+    if neighbours.wait_for_slots:
         wish = replace(wish, policy=replace(wish.policy, whole_scale_down=False))
     return within_held(wish, neighbours.slots, slots_per_task_manager)
 
