@@ -138,6 +138,7 @@ def _why(decision: Decision, topology: Topology) -> str:
         f"{names[v]} {s.current}→{s.wanted} wanted, {LIMIT_WORDS[s.limits[-1]]}"
         for v, s in decision.sizings.items()
         if s.limits and s.wanted is not None and max(1, s.wanted) != s.current and s.parallelism == s.current
+        if decision.grant is None or s.limits[-1] is not Limit.CAPACITY  # else it is said with the grant
     ]
     hottest = _hottest(decision.evaluations, [v.id for v in topology.vertices])
     parts = []
