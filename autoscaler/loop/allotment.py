@@ -67,7 +67,7 @@ class Allotment:
         self._market = market
         self._contract = contract
         self._neighbours = neighbours
-        self._vertices: tuple[Vertex, ...] = ()
+        self._vertices: tuple[Vertex, ...] = ()  # as of the last pass
         self._wish: tuple[Mapping[VertexId, int], Millis] | None = None
         self._asked: Mapping[VertexId, int] = {}  # since the last pass, which knew nothing of it
         self._supply: Supply | None = None
@@ -97,6 +97,10 @@ class Allotment:
 
     # -------------------------------------------------------------- granting
 
+    def seen(self, topology: Topology) -> None:
+        """A pass has seen the job: what was asked for before it has come or will not."""
+        self._vertices, self._wish, self._asked, self._supply = topology.vertices, None, {}, None
+
     def fit(
         self, subject: Subject, decision: Decision, topology: Topology, now: Millis
     ) -> tuple[Decision, Objection | None]:
@@ -105,8 +109,7 @@ class Allotment:
         Raises ClusterError if Flink does not list its TaskManagers.
         """
         policy = self._contract.policy_of(topology)
-        self._vertices, self._wish, self._asked, self._supply = topology.vertices, None, {}, None
-        if not (decision.rescale and (policy.capacity or policy.fill_task_managers or policy.whole_scale_down)):
+        if not (policy.capacity or policy.fill_task_managers or policy.whole_scale_down):
             return decision, None
         wish = Demand(vertices=topology.vertices, target=decision.parallelism, policy=policy)
         neighbours = self._neighbours()

@@ -119,6 +119,7 @@ class Pilot:
         oldest = decision.window_start if decision.window_start is not None else window.samples[0].at
         self._samples = tuple(sample for sample in window.samples if sample.at >= oldest)
         self._history = History(scalings=decision.scalings, restarts=decision.restarts, delayed=decision.delayed)
+        self._allotment.seen(observed.topology)
         detail = self._explained(decision, observed.topology)
         trouble: ClusterError | None = None
         if decision.rescale:

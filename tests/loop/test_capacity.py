@@ -366,6 +366,18 @@ def test_strangers_of_a_session_keep_their_slots(world: World) -> None:
     assert world.status("job-1").reason is Reason.NO_CAPACITY
 
 
+@pytest.mark.parametrize(("others", "reason"), [(3, Reason.FREES_NOTHING), (2, Reason.SCALE)])
+def test_a_steady_neighbour_is_counted(world: World, others: int, reason: Reason) -> None:
+    """From 8 slots to 6, with 3 of a neighbour that wants nothing 11 or 9 of 4 each take three TaskManagers all the
+    same; with 2 of it they take two instead of three."""
+    job, neighbour = session(world, 1_600.0, 350.0 * others)
+    job.parallelism = {SOURCE: 1, WORKER: 8}
+    neighbour.parallelism = {SOURCE: 1, WORKER: others}
+    world.start()
+    world.run(SENT_AFTER)
+    assert world.status("job-1").reason is reason
+
+
 # ------------------------------------------------------------------ scale-downs
 
 
