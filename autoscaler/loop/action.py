@@ -108,6 +108,11 @@ def intent(
     )
 
 
+def shrinks(request: Request) -> bool:
+    """Whether nothing grows by a request."""
+    return all(target <= request.before.get(vertex, target) for vertex, target in request.target.items())
+
+
 STATE_AFTER: Mapping[PutResult, RequestState] = {
     PutResult.ACCEPTED: RequestState.SENT,
     PutResult.UNCERTAIN: RequestState.SENT,  # it may have been carried out: watching will tell

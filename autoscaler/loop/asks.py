@@ -54,15 +54,15 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Asks:
-    """Of the whole fleet. ``flying`` are the jobs under a rescale now."""
+    """Of the whole fleet. ``flying`` are the jobs under a rescale now, and whether it only shrinks them."""
 
-    flying: Callable[[], Collection[Holder]]
+    flying: Callable[[], Mapping[Holder, bool]]
     _open: dict[Holder, Ask] = field(default_factory=dict)
     _running: Mapping[str, int] = field(default_factory=dict)
     _refusals: dict[str, Refusals] = field(default_factory=dict)
     _sent: list[tuple[Millis, str, int]] = field(default_factory=list)
     _waiting: dict[Holder, _Waiting] = field(default_factory=dict)
-    _going: set[Holder] = field(default_factory=set)
+    _going: dict[Holder, bool] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     # -------------------------------------------------------------- what was asked for
@@ -125,9 +125,9 @@ class Asks:
         with self._lock:
             self._waiting = {who: each for who, each in self._waiting.items() if now < each.until and who != turn.who}
             ahead = [each.turn for each in self._waiting.values() if each.turn.rank < turn.rank]
-            why = self._crowd(ahead, policy) or self._rush(turn, ahead, policy, now)
+            why = self._crowd(turn, ahead, policy) or self._rush(turn, ahead, policy, now)
             if why is None:
-                self._going.add(turn.who)
+                self._going[turn.who] = turn.shrinks
             else:
                 # Who does not come back in time, for whatever reason, must not be waited for.
                 self._waiting[turn.who] = _Waiting(turn=turn, until=now + 2 * policy.decision_interval + 10_000)
@@ -135,11 +135,13 @@ class Asks:
 
     def leave(self, who: Holder) -> None:
         with self._lock:
-            self._going.discard(who)
+            self._going.pop(who, None)
 
-    def _crowd(self, ahead: Collection[Turn], policy: Policy) -> str | None:
+    def _crowd(self, turn: Turn, ahead: Collection[Turn], policy: Policy) -> str | None:
+        """A scale-down waits for others of its kind alone: it may make the very room that the rest waits for."""
         most = policy.rescales_in_flight
-        flying = len(self._going.union(self.flying())) if most else 0
+        under_way = {**self.flying(), **self._going} if most else {}
+        flying = sum(shrinks or not turn.shrinks for shrinks in under_way.values())
         if not most or flying + len(ahead) < most:
             return None
         return (

@@ -161,10 +161,12 @@ class Fleet:
         if any(job.contract.policy.capacity for job in self.jobs()):
             self._surveyor.look_for_drains(now)
 
-    def _flying(self) -> set[Holder]:
-        """The jobs under a rescale now."""
+    def _flying(self) -> dict[Holder, bool]:
+        """The jobs under a rescale now, and whether it only shrinks them."""
         return {
-            Holder(job.subject.application.id, job.subject.job_id) for job in self.jobs() if job.watch.open is not None
+            Holder(job.subject.application.id, job.subject.job_id): action.shrinks(request)
+            for job in self.jobs()
+            if (request := job.watch.open) is not None
         }
 
     def _part_from(self, loop: ApplicationLoop, why: str) -> None:

@@ -631,7 +631,8 @@ _CAPACITY = (
         fills="rescales_in_flight",
         low=0,
         help="How many jobs of the whole cluster may be under a rescale at once, this one included; `0` for any "
-        "number. Scale-downs go first, then the job that is farthest behind.",
+        "number. A scale-down waits for other scale-downs alone; of the rest the job that is farthest behind goes "
+        "first.",
     ),
     Key(
         name="yarn.fleet.task-managers-per-minute",

@@ -184,7 +184,7 @@ def an_ask(number: int = 1, **changes: Any) -> Ask:
 
 def test_promises_shrink_as_containers_come() -> None:
     """What was sent after a survey counts in full, later what has not come, and nothing once all has."""
-    asks = Asks(flying=set)
+    asks = Asks(flying=dict)
     asks.sent(an_ask())
     assert [each.count for each in asks.promised("other", T0)] == [4]
     assert asks.promised("application_1", T0) == ()
@@ -207,7 +207,7 @@ def test_promises_shrink_as_containers_come() -> None:
 )
 def test_whether_a_cluster_grows(counts: dict[str, int], at: int, refused: bool, count: int) -> None:
     """A request beyond what there was is refused when its time is up, and one that is granted ends the row."""
-    asks = Asks(flying=set)
+    asks = Asks(flying=dict)
     asks.sent(an_ask(2))
     asks.look({"application_2": 1}, T0 + 600_000)
     asks.sent(an_ask())
@@ -217,7 +217,7 @@ def test_whether_a_cluster_grows(counts: dict[str, int], at: int, refused: bool,
 
 def test_what_the_cluster_had_room_for_tells_nothing_of_its_growth() -> None:
     """A request within what there was that does not come is no refusal to grow."""
-    asks = Asks(flying=set)
+    asks = Asks(flying=dict)
     asks.sent(an_ask(beyond=0))
     asks.sent(an_ask(2, new=0, beyond=0))
     assert asks.look({"application_1": 1}, T0 + 600_000) == []
@@ -234,7 +234,7 @@ ONE = Policy(rescales_in_flight=1, task_managers_per_minute=10)
 
 def test_scale_downs_go_first_then_who_is_farthest_behind() -> None:
     """Those who wait are ranked; one that does not come back is not waited for."""
-    flying = {Holder("application_9", "job")}
+    flying = {Holder("application_9", "job"): True}
     asks = Asks(flying=lambda: flying)
     late, later, down = a_turn(1, behind_s=10.0), a_turn(2, behind_s=99.0), a_turn(3, shrinks=True)
     for turn in (late, later, down):
@@ -249,10 +249,18 @@ def test_scale_downs_go_first_then_who_is_farthest_behind() -> None:
     assert asks.enter(late, ONE, T0 + 200_000) is None  # nobody heard of the other since
 
 
+def test_a_scale_down_does_not_wait_for_growth() -> None:
+    """It may make the room that the rescales under way wait for."""
+    asks = Asks(flying=lambda: {Holder("application_9", "job"): False})
+    assert asks.enter(a_turn(1, behind_s=10.0), ONE, T0) is not None
+    assert asks.enter(a_turn(2, shrinks=True), ONE, T0) is None
+    assert asks.enter(a_turn(3, shrinks=True), ONE, T0) is not None
+
+
 def test_a_large_request_goes_alone() -> None:
     """More than a minute's TaskManagers at once are asked for when the minute was quiet, and small ones wait for it."""
     policy = Policy(rescales_in_flight=0, task_managers_per_minute=10)
-    asks = Asks(flying=set)
+    asks = Asks(flying=dict)
     asks.sent(an_ask(new=1))
     large, small = a_turn(1, new=30, behind_s=9.0), a_turn(2)
     assert asks.enter(large, policy, T0) is not None
