@@ -129,8 +129,9 @@ class Allotment:
     def _grown(self, subject: Subject, wish: Demand, neighbours: Neighbours, now: Millis) -> Grant:
         policy, shape, application = wish.policy, self._contract.cluster, subject.application
         if not policy.capacity:
-            free_of_limits = Supply(slots=0, task_managers=0, slots_per_task_manager=shape.slots_per_task_manager)
-            return plan([wish, *neighbours.demands], free_of_limits, None)[0]
+            each, there = shape.slots_per_task_manager, subject.task_managers or 0
+            unlimited = Supply(slots=there * each, task_managers=there, slots_per_task_manager=each)
+            return plan([wish, *neighbours.demands], unlimited, None)[0]
         asks = self._market.asks
         survey = self._market.survey(now)
         managers = subject.flink.task_manager_list()
