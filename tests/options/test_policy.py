@@ -315,3 +315,15 @@ def test_a_person_may_leave_the_prefix_out(text: str) -> None:
 def test_the_nearest_key_of_a_mistyped_one(typed: str, meant: str | None) -> None:
     """A mistyped key is answered with the one that looks most like it, if any does."""
     assert nearest(typed) == meant
+
+
+def test_an_allowance_is_a_number_or_auto() -> None:
+    """`auto` in any case is no number of nodes; anything else that is no whole number is refused with both forms."""
+    key = PREFIX + "yarn.capacity.allowance"
+    assert policy({key: " AUTO "}).capacity_allowance is None
+    assert policy({key: "0"}).capacity_allowance == 0
+    for wrong in ("many", "-1", "1.5"):
+        with pytest.raises(OptionError, match=r"yarn\.capacity\.allowance"):
+            policy({key: wrong})
+    with pytest.raises(OptionError, match="auto or a whole number"):
+        policy({key: "many"})
