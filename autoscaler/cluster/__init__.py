@@ -1,7 +1,8 @@
 """The cluster as the daemon sees it: YARN's ResourceManager, and Flink behind the YARN proxy. The only network code.
 
-``http`` gets and puts JSON with hard limits, ``yarn`` finds applications, ``flink`` reads and rescales jobs,
-``flink_json`` and ``readings`` turn what was read into plain values, ``errors`` are the ways all of it fails.
+``http`` gets and puts JSON with hard limits, ``yarn`` finds applications and room for them, ``flink`` reads and
+rescales jobs, ``resources``, ``flink_json`` and ``readings`` turn what was read into plain values, ``errors`` are the
+ways all of it fails.
 """
 
 from autoscaler.cluster.errors import ClusterError, Gone, Rejected, Transient, Unauthorized
@@ -13,6 +14,7 @@ from autoscaler.cluster.flink_json import (
     JobDetails,
     JobOverview,
     Memory,
+    TaskManager,
     TaskManagers,
     VertexCounters,
 )
@@ -26,10 +28,12 @@ from autoscaler.cluster.readings import (
     wanted_names,
     with_partitions,
 )
+from autoscaler.cluster.resources import CAPACITY_SCHEDULER, Node, Queue, UserShare, YarnScheduler
 from autoscaler.cluster.yarn import Application, ApplicationFilter, ResourceManagers
 
 __all__ = [
     "BUSY",
+    "CAPACITY_SCHEDULER",
     "Aggregate",
     "Application",
     "ApplicationFilter",
@@ -43,16 +47,21 @@ __all__ = [
     "JobDetails",
     "JobOverview",
     "Memory",
+    "Node",
     "PutAnswer",
     "PutResult",
+    "Queue",
     "Rejected",
     "ResourceManagers",
+    "TaskManager",
     "TaskManagers",
     "Traffic",
     "Transient",
     "Unauthorized",
+    "UserShare",
     "VertexCounters",
     "VertexReading",
+    "YarnScheduler",
     "partitions",
     "vertex_reading",
     "wanted_aggregates",

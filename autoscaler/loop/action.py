@@ -114,6 +114,11 @@ def are_ours(live: Mapping[VertexId, Bounds], known: Request | None, application
     return dict(live) == dict(known.requirements) or (uncertain and dict(live) == dict(known.former))
 
 
+def shrinks(request: Request) -> bool:
+    """Whether nothing grows by a request."""
+    return all(target <= request.before.get(vertex, target) for vertex, target in request.target.items())
+
+
 STATE_AFTER: Mapping[PutResult, RequestState] = {
     PutResult.ACCEPTED: RequestState.SENT,
     PutResult.UNCERTAIN: RequestState.SENT,  # it may have been carried out: watching will tell
