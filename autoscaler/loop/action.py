@@ -178,6 +178,8 @@ def achieved(
     """
     sent_at = request.sent_at or request.decided_at
     stopped_at = min(max(sent_at, last_seen_before), details.running_since or now)
+    if details.running_since == request.running_since:
+        stopped_at = now  # it never stopped, as when upper bounds were lowered to what runs
     restored = checkpoints.restored_id
     triggered_at = checkpoints.triggers.get(restored) if restored is not None else None
     replayed = (
