@@ -153,6 +153,17 @@ class Cluster:
     slots_per_task_manager: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """An amount of what YARN gives out: memory in MB, and virtual cores."""
+
+    memory_mb: int = 0
+    vcores: int = 0
+
+
+NOTHING = Resource()
+
+
 # ------------------------------------------------------------------ what happened before
 
 
@@ -305,6 +316,13 @@ class Policy:
     external_change_hold: Millis = 1_800_000
     checkpoint_wait_max: Millis = 600_000
     restore_requirements: bool = True
+    capacity: bool = True
+    capacity_allowance: int | None = None
+    decommission_timeout: Millis = 3_600_000
+    fill_task_managers: bool = True
+    whole_scale_down: bool = True
+    rescales_in_flight: int = 5
+    task_managers_per_minute: int = 20
     vertex_rules: Mapping[VertexId, VertexRule] = field(default_factory=lambda: NO_VERTEX_RULES)
 
 
@@ -352,6 +370,9 @@ class Reason(StrEnum):
     COMMANDED = "COMMANDED"
     AWAITING_RESOURCES = "AWAITING_RESOURCES"
     REJECTED = "REJECTED"
+    NO_CAPACITY = "NO_CAPACITY"
+    FREES_NOTHING = "FREES_NOTHING"
+    WAITS_ITS_TURN = "WAITS_ITS_TURN"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     STOPPING = "STOPPING"
 
@@ -412,6 +433,8 @@ class Limit(StrEnum):
     HOT_KEY = "hot-key"
     PARTITION_LIMITED = "partition-limited"
     BOTTLENECK = "bottleneck"
+    CAPACITY = "capacity"
+    TASK_MANAGER = "task-manager"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -433,12 +456,32 @@ class Sizing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What of a wished parallelism is granted (docs/ALGORITHM.md, 13).
+
+    ``slots`` is what the job needs for it, ``task_managers`` what its application does, if that is known, ``new`` how
+    many of these are not there and ``beyond`` how many of the new ones the cluster has no room for now. ``limited_by``
+    names the limit with its numbers, empty if all is granted; ``unknown`` the limits that could not be learned.
+    """
+
+    wanted: Mapping[VertexId, int]
+    granted: Mapping[VertexId, int]
+    slots: int
+    task_managers: int | None
+    new: int = 0
+    beyond: int = 0
+    limited_by: str = ""
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What to do with one job at one instant, why, and every number it rests on.
 
     ``parallelism`` holds every vertex and is the present one unless ``rescale``. ``advised`` is what the job would be
-    given but for a switched-off scaling, an excluded period or a quota. ``delayed`` is the state of held-back
-    scale-downs after this decision, ``scalings`` and ``restarts`` the history as trimmed and completed by it.
+    given but for a switched-off scaling, an excluded period, a quota or what the cluster can give, of which ``grant``
+    tells. ``delayed`` is the state of held-back scale-downs after this decision, ``scalings`` and ``restarts`` the
+    history as trimmed and completed by it.
     """
 
     at: Millis
@@ -457,6 +500,7 @@ class Decision:
     error: str | None = None
     window_start: Millis | None = None
     full_at: Millis | None = None
+    grant: Grant | None = None
 
 
 # ------------------------------------------------------------------ what was asked for, and what came of it
@@ -559,7 +603,8 @@ class Request:
     ``before`` and ``target`` hold the parallelism of every vertex, ``requirements`` the body sent, ``former`` the
     requirements it replaced. ``source_rate`` is the records per second all sources together read before it,
     ``slots`` what the target takes, ``foreign_slots`` what other jobs held then, ``flink_waits_ms`` how long Flink may
-    put a rescale off by itself. ``life`` goes on after ``state`` is final: a change that was made is on probation.
+    put a rescale off by itself. ``task_managers`` is how many the application had, ``needed_task_managers`` how many
+    it needs for the target. ``life`` goes on after ``state`` is final: a change that was made is on probation.
     """
 
     key: JobKey
@@ -575,6 +620,7 @@ class Request:
     former: Mapping[VertexId, Bounds] = field(default_factory=lambda: frozen({}))
     source_rate: float | None = None
     task_managers: int | None = None
+    needed_task_managers: int | None = None
     slots: int | None = None
     foreign_slots: int = 0
     flink_waits_ms: Millis = 0

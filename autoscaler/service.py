@@ -19,7 +19,15 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 
 import autoscaler
-from autoscaler.cluster import Application, ApplicationFilter, FlinkRest, HttpClient, ResourceManagers
+from autoscaler.cluster import (
+    Application,
+    ApplicationFilter,
+    FlinkRest,
+    HttpClient,
+    Node,
+    ResourceManagers,
+    YarnScheduler,
+)
 from autoscaler.emrhost import emr_host
 from autoscaler.flinkconf import FlinkConf
 from autoscaler.loop import PUT_TIMEOUT_S, Environment, Fleet, Lane, Memory, Orders, Wire
@@ -158,6 +166,12 @@ class FilteredYarn:
 
     def admits(self, application: Application) -> bool:
         return self.wanted().admits(application)
+
+    def nodes(self, *states: str) -> tuple[Node, ...]:
+        return self.managers.nodes(*states)
+
+    def scheduler(self) -> YarnScheduler:
+        return self.managers.scheduler()
 
 
 class Service:

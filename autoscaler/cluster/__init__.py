@@ -1,7 +1,8 @@
 """The cluster as the daemon sees it: YARN's ResourceManager, and Flink behind the YARN proxy. The only network code.
 
-``http`` gets and puts JSON with hard limits, ``yarn`` finds applications, ``flink`` reads and rescales jobs,
-``flink_json`` and ``readings`` turn what was read into plain values, ``errors`` are the ways all of it fails.
+``http`` gets and puts JSON with hard limits, ``yarn`` finds applications and room for them, ``flink`` reads and
+rescales jobs, ``resources``, ``flink_json`` and ``readings`` turn what was read into plain values, ``errors`` are the
+ways all of it fails.
 """
 
 from autoscaler.cluster.errors import ClusterError, Gone, Rejected, Transient, Unauthorized
@@ -14,6 +15,7 @@ from autoscaler.cluster.flink_json import (
     JobDetails,
     JobOverview,
     Memory,
+    TaskManager,
     TaskManagers,
     VertexCounters,
 )
@@ -27,10 +29,12 @@ from autoscaler.cluster.readings import (
     wanted_names,
     with_partitions,
 )
+from autoscaler.cluster.resources import CAPACITY_SCHEDULER, Node, Queue, UserShare, YarnScheduler
 from autoscaler.cluster.yarn import Application, ApplicationFilter, ResourceManagers
 
 __all__ = [
     "BUSY",
+    "CAPACITY_SCHEDULER",
     "Aggregate",
     "Application",
     "ApplicationFilter",
@@ -45,16 +49,21 @@ __all__ = [
     "JobDetails",
     "JobOverview",
     "Memory",
+    "Node",
     "PutAnswer",
     "PutResult",
+    "Queue",
     "Rejected",
     "ResourceManagers",
+    "TaskManager",
     "TaskManagers",
     "Traffic",
     "Transient",
     "Unauthorized",
+    "UserShare",
     "VertexCounters",
     "VertexReading",
+    "YarnScheduler",
     "partitions",
     "vertex_reading",
     "wanted_aggregates",

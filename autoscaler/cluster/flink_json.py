@@ -145,6 +145,17 @@ class TaskManagers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskManager:
+    """One registered TaskManager; on YARN ``id`` is its container's. ``process_memory`` in bytes."""
+
+    id: str
+    host: str
+    slots: int
+    free_slots: int
+    process_memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """Memory pressure over all TaskManagers: the worst share of time in collection, and of heap in use."""
 
@@ -240,6 +251,20 @@ def parse_task_managers(document: Mapping[str, Any]) -> TaskManagers:
         count=int(document.get("taskmanagers", 0)),
         slots_total=int(document.get("slots-total", 0)),
         slots_available=int(document.get("slots-available", 0)),
+    )
+
+
+def parse_task_manager_list(document: Mapping[str, Any]) -> tuple[TaskManager, ...]:
+    """Read ``/taskmanagers``; the host stands in the address, ``pekko.tcp://flink@host:port/user/...``."""
+    return tuple(
+        TaskManager(
+            id=str(each["id"]),
+            host=str(each.get("path", "")).partition("@")[2].partition("/")[0].rpartition(":")[0],
+            slots=int(each.get("slotsNumber", 0)),
+            free_slots=int(each.get("freeSlots", 0)),
+            process_memory=(each.get("memoryConfiguration") or {}).get("totalProcessMemory") or None,
+        )
+        for each in document["taskmanagers"]
     )
 
 

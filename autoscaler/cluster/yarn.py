@@ -16,10 +16,13 @@ from urllib.parse import quote
 
 from autoscaler.cluster.errors import ClusterError, Gone, Rejected, Transient, Unauthorized
 from autoscaler.cluster.http import JsonHttp
+from autoscaler.cluster.resources import Node, YarnScheduler, parse_nodes, parse_scheduler
 from autoscaler.model import Millis
 
 _INFO: Final = "/ws/v1/cluster/info"
 _APPS: Final = "/ws/v1/cluster/apps"
+_NODES: Final = "/ws/v1/cluster/nodes"
+_SCHEDULER: Final = "/ws/v1/cluster/scheduler"
 # Parts of an application's record that are large and say nothing we use; a release that does not know one of
 # these words answers 400.
 _DESELECTS: Final = "resourceRequests,timeouts,appNodeLabelExpression,amNodeLabelExpression,resourceInfo"
@@ -47,6 +50,7 @@ class Application:
     tags: tuple[str, ...] = ()
     tracking_url: str | None = None
     running_containers: int | None = None
+    allocated_mb: int | None = None
     am_address: str | None = None
     started_at: Millis | None = None
     attempt: int | None = None
@@ -131,6 +135,19 @@ class ResourceManagers:
             return None
         return parse_application(document.get("app", document))
 
+    def nodes(self, *states: str) -> tuple[Node, ...]:
+        """List the nodes in these states, or all that have not ended."""
+        return parse_nodes(self._ask(_NODES + (f"?states={','.join(states)}" if states else "")))
+
+    def scheduler(self) -> YarnScheduler:
+        """Read the queues with their limits."""
+        document = self._ask(_SCHEDULER)
+        try:
+            return parse_scheduler(document)
+        except (KeyError, TypeError, AttributeError) as error:
+            text = f"GET {_SCHEDULER}: expected schedulerInfo ({error!r}), got {document!r:.100}"
+            raise Transient("unexpected", text) from error
+
     def _list(self, query: str) -> Any:
         if self._deselects:
             try:
@@ -194,6 +211,7 @@ def parse_application(app: Mapping[str, Any]) -> Application:
         tags=tuple(tag.strip() for tag in _text(app, "applicationTags").split(",") if tag.strip()),
         tracking_url=_tracking_url(app),
         running_containers=_count(app, "runningContainers"),
+        allocated_mb=_count(app, "allocatedMB"),
         am_address=_text(app, "amRPCAddress") or None,
         started_at=_count(app, "startedTime") or None,
         attempt=_attempt(app),

@@ -2,8 +2,10 @@
 
 ``fleet`` finds applications, ``application`` takes up their jobs, ``job`` is one pass after the other, ``pilot`` its
 middle from samples to PUT, ``attempt`` what may speak against a PUT, ``sender`` the PUT itself, ``watch`` what follows
-it, ``upkeep`` what has to be done about requirements beside scaling, ``notice`` what is told of it all. All of it runs
-as short steps that a scheduler starts; none of it sleeps.
+it, ``upkeep`` what has to be done about requirements beside scaling, ``notice`` what is told of it all. ``survey`` is
+what YARN tells of room, ``asks`` what all jobs asked of it and whose turn it is, ``allotment`` what one job is granted,
+``release`` whether a scale-down gave anything back. All of it runs as short steps that a scheduler starts; none of it
+sleeps.
 """
 
 from autoscaler.loop.action import PUT_TIMEOUT_S

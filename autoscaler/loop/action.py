@@ -114,6 +114,11 @@ def are_ours(live: Mapping[VertexId, Bounds], known: Request | None, application
     return dict(live) == dict(known.requirements) or (uncertain and dict(live) == dict(known.former))
 
 
+def shrinks(request: Request) -> bool:
+    """Whether nothing grows by a request."""
+    return all(target <= request.before.get(vertex, target) for vertex, target in request.target.items())
+
+
 STATE_AFTER: Mapping[PutResult, RequestState] = {
     PutResult.ACCEPTED: RequestState.SENT,
     PutResult.UNCERTAIN: RequestState.SENT,  # it may have been carried out: watching will tell
@@ -173,6 +178,8 @@ def achieved(
     """
     sent_at = request.sent_at or request.decided_at
     stopped_at = min(max(sent_at, last_seen_before), details.running_since or now)
+    if details.running_since == request.running_since:
+        stopped_at = now  # it never stopped, as when upper bounds were lowered to what runs
     restored = checkpoints.restored_id
     triggered_at = checkpoints.triggers.get(restored) if restored is not None else None
     replayed = (

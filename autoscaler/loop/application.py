@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autoscaler.cluster import Application, ClusterError, Gone, JobOverview, Transient
+from autoscaler.loop.allotment import Market, Neighbours
 from autoscaler.loop.claims import Claimed, Holder
 from autoscaler.loop.contract import Contract, contract
 from autoscaler.loop.job import ENDED, HOLD, JobLoop, Surroundings
@@ -59,6 +60,7 @@ class FleetView:
     commands_now: Callable[[JobKey], tuple[Command, ...]]
     claim: Callable[[JobKey, Holder], Claimed]
     release: Callable[[Holder], None]
+    market: Market
 
 
 class ApplicationLoop:
@@ -104,8 +106,9 @@ class ApplicationLoop:
                 self._attempts += 1
         for job in self.own_jobs():
             job.renew(application)
-            if application.running_containers is not None:
-                job.watch.task_managers_seen(max(0, application.running_containers - 1), now)
+            held = job.subject.held
+            if held is not None:
+                job.held_seen(held, now, session=len(self.jobs) + len(self.others.known()) > 1)
         if moved:
             self._want_visit(now)
 
@@ -346,6 +349,8 @@ class ApplicationLoop:
             noticed=self.noticed,
             failed=self._fleet.failed,
             vanished=self.vanished,
+            market=self._fleet.market,
+            neighbours=self._neighbours,
         )
         with self._lock:
             self._under[overview.id] = (subject.key, commands)
@@ -353,6 +358,16 @@ class ApplicationLoop:
             loop = self.jobs[overview.id] = JobLoop(self._env, surroundings, subject, agreed, former)
         self.others.taken_up(overview.id)
         loop.start(now, spread=orders.spread)
+
+    def _neighbours(self, job_id: str, now: Millis) -> Neighbours:
+        """What the application's other jobs take of its slots; one of which nothing is known yet is a stranger."""
+        others = [job for job in self.own_jobs() if job.subject.job_id != job_id]
+        demands = [demand for job in others if (demand := job.demand(now)) is not None]
+        return Neighbours(
+            demands=tuple(demands),
+            slots_held=sum(job.slots_held for job in others),
+            strangers=len(demands) < len(others) or bool(self.others.known()),
+        )
 
     def _layers(self, orders: Orders, overview: JobOverview) -> list[Layer]:
         """What is said of a job, but for the commands, which are found by the name that follows from it."""

@@ -136,6 +136,7 @@ class Attempt:
             running_since=self.window.running_since,
             source_rate=source_rate(self.window),
             task_managers=self.task_managers.count,
+            needed_task_managers=None if self.decision.grant is None else self.decision.grant.task_managers,
             slots=self.wanted.slots_wanted,
             foreign_slots=self.foreign_slots,
             flink_waits_ms=flink_waits_ms(self.contract, self.subject.flink_version, self.checkpoint_interval),

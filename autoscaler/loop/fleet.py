@@ -8,12 +8,15 @@ from dataclasses import replace
 
 from autoscaler.cluster import Application, ClusterError, Transient
 from autoscaler.loop import action
+from autoscaler.loop.allotment import Market
 from autoscaler.loop.application import ApplicationLoop, FleetView, Orders
+from autoscaler.loop.asks import Asks
 from autoscaler.loop.claims import Claimed, Claims, Holder
 from autoscaler.loop.commanded import Commanded
 from autoscaler.loop.job import JobLoop
 from autoscaler.loop.ports import Environment, Lane
 from autoscaler.loop.storing import tolerated
+from autoscaler.loop.survey import Surveyor
 from autoscaler.model import JobKey, JobStatus, Millis, Request
 
 FORGET_AFTER: Millis = 24 * 3_600_000  # a job resubmitted within a day goes on with its history
@@ -38,6 +41,8 @@ class Fleet:
         self._failures = 0
         self._wanted_at: Millis = 0
         self._lock = threading.RLock()
+        self._asks = Asks(flying=self._flying)
+        self._surveyor = Surveyor(env)
         self._view = FleetView(
             orders=lambda: self.orders,
             reachable=lambda: self._down_since is None,
@@ -46,6 +51,11 @@ class Fleet:
             commands_now=self._commanded.newest,
             claim=self._claim,
             release=lambda holder: self._claims.release(holder.application_id, holder.job_id),
+            market=Market(
+                surveyor=self._surveyor,
+                asks=self._asks,
+                survey=lambda now: self._surveyor.survey(now, self.discovered_at or now),
+            ),
         )
 
     # -------------------------------------------------------------- life
@@ -121,6 +131,7 @@ class Fleet:
                 self._applications[application.id] = loop
             loop.start(now)
         self.discovered_at = now
+        self._look_at_room(running, now)
 
     def _missing(self, loop: ApplicationLoop, now: Millis) -> None:
         """No longer among the running: ended, between two attempts, or no longer wanted by the settings."""
@@ -136,6 +147,28 @@ class Fleet:
             self._part_from(loop, "the settings' filter no longer admits the application")
         else:
             loop.renew(replace(application, tracking_url=loop.application.tracking_url), now)
+
+    def _look_at_room(self, running: tuple[Application, ...], now: Millis) -> None:
+        """See what came of what was asked for, and which nodes drain."""
+        counts = {a.id: max(0, a.running_containers - 1) for a in running if a.running_containers is not None}
+        for ask in self._asks.look(counts, now):
+            self._env.journal.warn(
+                "the cluster did not grow",
+                queue=ask.queue,
+                application_id=ask.who.application_id,
+                asked_for=ask.new,
+                held_to_what_there_is_ms=self._asks.refusals(ask.queue).back_off,
+            )
+        if any(job.contract.policy.capacity for job in self.jobs()):
+            self._surveyor.look_for_drains(now)
+
+    def _flying(self) -> dict[Holder, bool]:
+        """The jobs under a rescale now, and whether it only shrinks them."""
+        return {
+            Holder(job.subject.application.id, job.subject.job_id): action.shrinks(request)
+            for job in self.jobs()
+            if (request := job.watch.open) is not None
+        }
 
     def _part_from(self, loop: ApplicationLoop, why: str) -> None:
         known = loop.application

@@ -11,15 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from autoscaler.cluster import Application, ClusterError, Gone, JobOverview, Transient
+from autoscaler.core.capacity import Demand
 from autoscaler.loop import action
+from autoscaler.loop.allotment import Allotment, Market, Neighbours
 from autoscaler.loop.contract import Contract
 from autoscaler.loop.notice import Notice
 from autoscaler.loop.pilot import CHECK_EVERY, Pilot
 from autoscaler.loop.ports import Environment, Flink, Lane
+from autoscaler.loop.release import Release
 from autoscaler.loop.sender import Sender
 from autoscaler.loop.standing import Standing
 from autoscaler.loop.storing import store_failed
-from autoscaler.loop.subject import Subject
+from autoscaler.loop.subject import Held, Subject
 from autoscaler.loop.upkeep import Upkeep
 from autoscaler.loop.watch import Watch
 from autoscaler.model import JobStatus, Millis, Reason
@@ -49,6 +52,8 @@ class Surroundings:
     noticed: Callable[[tuple[JobOverview, ...]], None]
     failed: Callable[[ClusterError], None]
     vanished: Callable[[JobLoop, str], None]
+    market: Market
+    neighbours: Callable[[str, Millis], Neighbours]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +90,15 @@ class JobLoop:
         self._env = env
         self._around = surroundings
         self._notice = Notice(env, former)
+        self._allotment = Allotment(
+            env,
+            surroundings.market,
+            contract,
+            Release(env, self.watch),
+            lambda: surroundings.neighbours(self.subject.job_id, env.clock()),
+        )
         upkeep = Upkeep(env, contract, self.watch, Sender(env, self.watch, surroundings.undisturbed))
-        self._pilot = Pilot(env, surroundings.acting, contract, upkeep, self._notice)
+        self._pilot = Pilot(env, surroundings.acting, upkeep, self._allotment, self._notice)
         self._due: Millis = 0
         self._poked_at: Millis = 0
         self._failures = 0
@@ -127,6 +139,7 @@ class JobLoop:
         offset = zlib.crc32(str(self.subject.key).encode()) % interval if spread else 0
         self._due = now + offset - self.contract.policy.decision_interval
         if self.watch.open is not None:
+            self._allotment.recalled(self.subject, self.watch.open)
             self._schedule(following(self._settle, now))
         else:
             self._schedule(following(self._poke, now + offset))
@@ -137,6 +150,20 @@ class JobLoop:
             self.subject = replace(self.subject, application=application, flink=flink or self.subject.flink)
         if flink is not None:
             self._pilot.look_anew()
+
+    def demand(self, now: Millis) -> Demand | None:
+        """What the job takes of its application's slots, ``None`` before its first pass."""
+        return self._allotment.demand(self.watch.open, now)
+
+    @property
+    def slots_held(self) -> int:
+        """The slots it held at its last pass."""
+        return self._allotment.slots_held
+
+    def held_seen(self, held: Held, now: Millis, *, session: bool) -> None:
+        """YARN's newest count of what the application holds."""
+        self.watch.task_managers_seen(held.task_managers, now)
+        self._allotment.release.seen(self.subject, held, self.contract.resolved.flat(), session=session, now=now)
 
     def retire(self, farewell: str | None = None) -> None:
         """End the loop; a step that is running finishes and schedules nothing.

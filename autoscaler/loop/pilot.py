@@ -10,8 +10,8 @@ from autoscaler.core import decide, doubts, pacing
 from autoscaler.core.moment import Moment
 from autoscaler.loop import action
 from autoscaler.loop import attempt as attempts
+from autoscaler.loop.allotment import Allotment
 from autoscaler.loop.attempt import Attempt
-from autoscaler.loop.contract import Contract
 from autoscaler.loop.notice import Notice
 from autoscaler.loop.observe import Observer
 from autoscaler.loop.ports import Environment
@@ -52,14 +52,15 @@ class Pilot:
     """Observes, decides, applies and records, for one job."""
 
     def __init__(
-        self, env: Environment, acting: Callable[[], bool], contract: Contract, upkeep: Upkeep, notice: Notice
+        self, env: Environment, acting: Callable[[], bool], upkeep: Upkeep, allotment: Allotment, notice: Notice
     ) -> None:
         self._env = env
         self._acting = acting
-        self._contract = contract
+        self._contract = upkeep.contract
         self._upkeep = upkeep
         self._watch = upkeep.watch
         self._notice = notice
+        self._allotment = allotment
         self._observer: Observer | None = None
         self._samples: tuple[Sample, ...] = ()
         self._history = History()
@@ -110,6 +111,7 @@ class Pilot:
         oldest = decision.window_start if decision.window_start is not None else window.samples[0].at
         self._samples = tuple(sample for sample in window.samples if sample.at >= oldest)
         self._history = History(scalings=decision.scalings, restarts=decision.restarts, delayed=decision.delayed)
+        self._allotment.seen(observed.topology)
         detail = self._explained(decision, observed.topology)
         trouble: ClusterError | None = None
         objection: action.Objection | None = None
@@ -119,7 +121,12 @@ class Pilot:
                 self._pending, decision = None, withheld(decision, window, before, Reason.PINNED)
                 detail = self._upkeep.pin(subject, details, now) if self._acting() and self._recalled else "pinned"
             elif decision.rescale:
-                objection = self._apply(subject, decision, window, detail, now)
+                decision, objection = self._allotment.fit(subject, decision, observed.topology, now)
+                if objection is None:
+                    detail = self._explained(decision, observed.topology)
+                    objection = self._apply(subject, decision, window, detail, now)
+                else:
+                    self._pending = None
             else:
                 self._pending = None
             detail = f"{detail}; {note}" if note else detail
@@ -129,7 +136,8 @@ class Pilot:
             decision = withheld(decision, window, before, objection[0])
             self._history = replace(self._history, delayed=before.delayed)
             detail = objection[1]
-        self._record(subject, window, decision, detail, now)
+        draining = self._allotment.drain_note(subject, now)
+        self._record(subject, window, decision, f"{detail}; {draining}" if draining else detail, now)
         if trouble is not None:
             raise trouble
 
@@ -191,15 +199,20 @@ class Pilot:
         return self._send(attempt, attempts.reason(attempt, said))
 
     def _send(self, attempt: Attempt, reason: str) -> action.Objection | None:
-        policy = attempt.policy
+        policy, decision, subject = attempt.policy, attempt.decision, attempt.subject
         request = attempt.request(reason)
-        if pacing.overdraft(attempt.past, attempt.wanted, policy, attempt.now) is not None:
-            self._env.counters.add("requests_overdrawn")
-        refused = self._upkeep.sender.send(attempt.subject.flink, request, attempt.window.topology, policy)
-        if refused is None:
-            history = replace(self._history, delayed=attempt.decision.delayed)
-            self._history = with_scaling(history, attempt.decision)
-        return refused
+        with self._allotment.turn(subject, decision, attempt.now) as waiting:
+            if waiting is not None:
+                return Reason.WAITS_ITS_TURN, f"{waiting}; wanted {attempt.wish}"
+            if pacing.overdraft(attempt.past, attempt.wanted, policy, attempt.now) is not None:
+                self._env.counters.add("requests_overdrawn")
+            refused = self._upkeep.sender.send(subject.flink, request, attempt.window.topology, policy)
+        if refused is not None:
+            return refused
+        if self._watch.open is not None:
+            self._allotment.sent(subject, self._watch.open, decision.grant)
+        self._history = with_scaling(replace(self._history, delayed=decision.delayed), decision)
+        return None
 
     # -------------------------------------------------------------- waiting for a checkpoint
 
@@ -251,7 +264,7 @@ def withheld(decision: Decision, window: Window, before: History, reason: Reason
         reason=reason,
         rescale=False,
         parallelism=frozen({v.id: v.parallelism for v in window.topology.vertices}),
-        advised=decision.parallelism,
+        advised=decision.parallelism if decision.grant is None else decision.advised,
         delayed=before.delayed,
     )
 

@@ -14,8 +14,11 @@ from autoscaler.cluster import (
     ClusterConfig,
     JobDetails,
     JobOverview,
+    Node,
     PutAnswer,
+    TaskManager,
     TaskManagers,
+    YarnScheduler,
 )
 from autoscaler.cluster import (
     Memory as TaskManagerMemory,
@@ -70,6 +73,9 @@ class Yarn(Protocol):
     def admits(self, application: Application) -> bool:
         """Whether the settings want an application of this queue, user, name and tags to be looked at."""
 
+    def nodes(self, *states: str) -> tuple[Node, ...]: ...
+    def scheduler(self) -> YarnScheduler: ...
+
 
 class Flink(Protocol):
     """One application's Flink REST API, through the YARN proxy."""
@@ -89,6 +95,7 @@ class Flink(Protocol):
     def requirements(self, job_id: str) -> Mapping[VertexId, Bounds]: ...
     def put_requirements(self, job_id: str, bounds: Mapping[VertexId, Bounds], timeout_s: float) -> PutAnswer: ...
     def task_managers(self) -> TaskManagers: ...
+    def task_manager_list(self) -> tuple[TaskManager, ...]: ...
     def memory(self) -> TaskManagerMemory: ...
 
 

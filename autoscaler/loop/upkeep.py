@@ -37,10 +37,10 @@ class Upkeep:
     """Keeps one job's requirements what its record says."""
 
     def __init__(self, env: Environment, contract: Contract, watch: Watch, sender: Sender) -> None:
+        self.contract = contract
         self.watch = watch
         self.sender = sender
         self._env = env
-        self._contract = contract
         self._settled: set[tuple[RequestKind, int | None]] = set()  # found to need no request
         self._ran_at: Mapping[VertexId, int] | None = None
         self._unasked: tuple[Millis, ...] = ()
@@ -50,7 +50,7 @@ class Upkeep:
         topology = window.topology
         return Attempt(
             subject=subject,
-            contract=self._contract,
+            contract=self.contract,
             decision=decision,
             window=window,
             wish=wish,
@@ -70,14 +70,14 @@ class Upkeep:
         """
         self._notice_unasked(subject, window, now)
         if self.watch.trial is not None:
-            self.watch.judge(self._fares(subject, window), self._contract.policy, now)
+            self.watch.judge(self._fares(subject, window), self.contract.policy, now)
         refused = self.attend(subject, now)
         if refused is not None:
             return refused[1]
         said = self.restore(subject, details, now) if self.watch.open is None else None
         trial = self.watch.trial
         if said is None and trial is not None:
-            left = sentences.seconds(trial.life.since + self._contract.policy.probation - now)
+            left = sentences.seconds(trial.life.since + self.contract.policy.probation - now)
             said = f"the rescale before is on probation for {left} more"
         return said
 
@@ -87,12 +87,12 @@ class Upkeep:
             details = subject.flink.job(subject.job_id)
             present = {v.id: v.parallelism for v in details.topology.vertices} or None
             seen = Seen(parallelism=present, attempt=details.running_since)
-            self.watch.judge(seen, self._contract.policy, now)
+            self.watch.judge(seen, self.contract.policy, now)
         self.attend(subject, now)
 
     def _fares(self, subject: Subject, window: Window) -> Seen:
         """How a job on probation fares, by the samples since it settled down."""
-        policy = self._contract.policy
+        policy = self.contract.policy
         samples = samples_of_attempt(window, min(policy.stabilization_interval, policy.probation // 2))
         memory = subject.flink.memory() if policy.rollback_gc_pressure < 1 else None
         fare = fare_of(window.topology, samples, memory.gc_pressure if memory else None)
@@ -127,7 +127,7 @@ class Upkeep:
 
     def attend(self, subject: Subject, now: Millis) -> action.Objection | None:
         """Ask for what has to follow the last request, if anything; return why that could not be sent."""
-        found = pacing.due(self.watch.past, self._contract.policy)
+        found = pacing.due(self.watch.past, self.contract.policy)
         if found is None or (found[0], found[1].id) in self._settled or self.watch.open is not None:
             return None
         kind, cause = found
@@ -162,7 +162,7 @@ class Upkeep:
     def adopt(self, subject: Subject, live: Mapping[VertexId, Bounds], topology: Topology, now: Millis) -> bool:
         """Tell whether somebody else changed the requirements; then they are part of the record from here on."""
         known = pacing.known_requirements(self.watch.past)
-        if self._contract.policy.external_change_hold <= 0 or action.are_ours(
+        if self.contract.policy.external_change_hold <= 0 or action.are_ours(
             live, known, subject.application.id, subject.job_id
         ):
             return False
@@ -187,7 +187,7 @@ class Upkeep:
 
     def restore(self, subject: Subject, details: JobDetails, now: Millis) -> str | None:
         """Ask again for what a lost ApplicationMaster took with it; return what is said of it meanwhile."""
-        policy = self._contract.policy
+        policy = self.contract.policy
         known = pacing.lost(self.watch.past, subject.application.id, subject.job_id)
         present = {v.id: v.parallelism for v in details.topology.vertices}
         if known is None or not policy.restore_requirements or present == dict(known.target):
@@ -212,7 +212,7 @@ class Upkeep:
 
     def pin(self, subject: Subject, details: JobDetails, now: Millis) -> str:
         """Bring a pinned job once to where an operator wants it; return what there is to say of it."""
-        pins = self._contract.pins
+        pins = self.contract.pins
         present = {v.id: v.parallelism for v in details.topology.vertices}
         wanted: dict[VertexId, int] = {}
         for command in pins:
@@ -232,7 +232,7 @@ class Upkeep:
         )
         if target == present or was_asked or self.watch.open is not None:
             return f"pinned: {said}"
-        flink, job_id, policy = subject.flink, subject.job_id, self._contract.policy
+        flink, job_id, policy = subject.flink, subject.job_id, self.contract.policy
         objection = action.refusal(policy, flink.checkpoint_interval_ms(job_id), flink.checkpoints(job_id))
         if objection is None:
             live = flink.requirements(job_id)
@@ -256,7 +256,7 @@ class Upkeep:
         target, wanted, live = change
         flink = subject.flink
         managers = flink.task_managers()
-        waits = flink_waits_ms(self._contract, subject.flink_version, flink.checkpoint_interval_ms(subject.job_id))
+        waits = flink_waits_ms(self.contract, subject.flink_version, flink.checkpoint_interval_ms(subject.job_id))
         vertices = details.topology.vertices
         held = slots_of(vertices, {})
         request = replace(
@@ -271,7 +271,7 @@ class Upkeep:
             flink_waits_ms=waits,
             task_managers=managers.count,
         )
-        return self.sender.send(flink, request, details.topology, self._contract.policy)
+        return self.sender.send(flink, request, details.topology, self.contract.policy)
 
     @staticmethod
     def _request(subject: Subject, kind: RequestKind, reason: str, now: Millis) -> Request:

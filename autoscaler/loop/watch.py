@@ -210,6 +210,15 @@ class Watch:
         with self._storing:
             self._known[number] = replace(request, id=number)
 
+    def remark(self, number: int | None, note: str) -> None:
+        """Add to a request's outcome what showed later."""
+        with self._storing:
+            request = self._known.get(number)
+            if request is None or request.outcome is None:
+                return
+            notes = "; ".join(part for part in (request.outcome.note, note) if part)
+            self.store(replace(request, outcome=replace(request.outcome, note=notes)))
+
     def store(self, request: Request) -> None:
         """Keep what is known of a request, now or as soon as the store can be used again."""
         with self._storing:

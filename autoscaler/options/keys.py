@@ -26,6 +26,16 @@ class ValueType:
     unit: str = ""
 
 
+def _allowance(text: str) -> int | None:
+    """Read a number, or ``auto``, which is ``None``."""
+    if text.strip().lower() == "auto":
+        return None
+    try:
+        return grammar.parse_int(text)
+    except grammar.GrammarError:
+        raise grammar.GrammarError("auto or a whole number") from None
+
+
 def _text(text: str) -> str:
     if not text.strip():
         raise grammar.GrammarError("a name that is not empty")
@@ -48,6 +58,7 @@ MEMORY = ValueType(name="memory size", read=grammar.parse_memory, unit="bytes")
 LIST = ValueType(name="list", read=grammar.parse_list)
 ID_LIST = ValueType(name="list of vertex ids", read=lambda text: frozenset(grammar.parse_list(text)))
 TEXT = ValueType(name="text", read=_text)
+ALLOWANCE = ValueType(name="auto or int", read=_allowance)
 AGGREGATOR = ValueType(name="MAX, AVG, MIN", read=lambda text: BusyTimeAggregator(_aggregator(text)))
 # A name that is not exactly one of the three is a custom mode of the JVM, and counts as BALANCED.
 ALIGNMENT = ValueType(name="BALANCED, EVENLY_SPREAD, OFF", read=lambda text: _ALIGNMENTS.get(text, Alignment.BALANCED))
@@ -588,8 +599,9 @@ _RESCALES = (
         apache="0 s",
         fills="back_off",
         help="After a rescale the cluster did not grant in full, the upper bounds are lowered to what was reached, "
-        "so that YARN looks for no more containers, and no more slots are asked for during this time. It doubles "
-        "each time in a row, up to 6 h. 0 switches both off.",
+        "so that YARN looks for no more containers, and this one job asks for no more slots during this time. It "
+        "doubles each time in a row, up to 6 h. 0 switches both off. What it means for the other jobs of the queue is "
+        "`yarn.capacity.allowance`.",
     ),
     Key(
         name="yarn.rescale-gap.up",
@@ -704,6 +716,81 @@ _RESCALES = (
     ),
 )
 
+_CAPACITY = (
+    Key(
+        name="yarn.capacity.enabled",
+        type=BOOLEAN,
+        emr="true",
+        apache="false",
+        fills="capacity",
+        help="Holds growth to what the cluster can give: slots that are free, containers that fit on nodes which stay, "
+        "the limits of queue and user, and Flink's own `slotmanager` limits. What does not fit is cut for all vertices "
+        "to the same share of their load, never refused as a whole. `false` asks for whatever is wanted.",
+    ),
+    Key(
+        name="yarn.capacity.allowance",
+        type=ALLOWANCE,
+        emr="auto",
+        apache="auto",
+        fills="capacity_allowance",
+        low=0,
+        help="How many nodes of the largest node's size may be counted on although they are not there. `0` is a fixed "
+        "cluster. `auto` asks for as much as is wanted, as EMR managed scaling adds nodes only while containers are "
+        "pending; when they did not come within `yarn.rescale-timeout` all jobs of the queue are held to what there is "
+        "for 30 min, doubling up to 6 h with each time in a row. Limits below the size of the whole cluster hold in "
+        "any case. How long the job that asked waits is `yarn.back-off`.",
+    ),
+    Key(
+        name="yarn.capacity.decommission-timeout",
+        type=DURATION,
+        emr="1 h",
+        apache="1 h",
+        fills="decommission_timeout",
+        low=1,
+        help="How long the cluster gives a node that drains, as set by YARN's "
+        "`yarn.resourcemanager.nodemanager-graceful-decommission-timeout-secs`, which it does not tell. Only for "
+        "saying how much time is left.",
+    ),
+    Key(
+        name="yarn.task-managers.fill",
+        type=BOOLEAN,
+        emr="true",
+        apache="false",
+        fills="fill_task_managers",
+        help="Raises what a rescale changes, in proportion, to the slots of TaskManagers it pays for anyway.",
+    ),
+    Key(
+        name="yarn.task-managers.whole-scale-down",
+        type=BOOLEAN,
+        emr="true",
+        apache="false",
+        fills="whole_scale_down",
+        help="Leaves out a scale-down that would free no TaskManager, unless another job of the same application could "
+        "use the slots.",
+    ),
+    Key(
+        name="yarn.fleet.rescales-in-flight",
+        type=INTEGER,
+        emr="5",
+        apache="0",
+        fills="rescales_in_flight",
+        low=0,
+        help="How many jobs of the whole cluster may be under a rescale at once, this one included; `0` for any "
+        "number. A scale-down waits for other scale-downs alone; of the rest the job that is farthest behind goes "
+        "first.",
+    ),
+    Key(
+        name="yarn.fleet.task-managers-per-minute",
+        type=INTEGER,
+        emr="20",
+        apache="0",
+        fills="task_managers_per_minute",
+        low=0,
+        help="How many TaskManagers may be asked for in one queue within a minute; `0` for any number. A rescale that "
+        "needs more by itself is sent when nothing else was in that minute.",
+    ),
+)
+
 _NOT_APPLICABLE = (
     Key(
         name="memory.tuning.enabled",
@@ -787,6 +874,7 @@ GROUPS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("Limits and the rest", _GATES),
     ("Of this autoscaler", _OURS),
     ("The life of a rescale", _RESCALES),
+    ("What the cluster can give", _CAPACITY),
     ("Not applicable on YARN", _NOT_APPLICABLE),
 )
 KEYS: tuple[Key, ...] = tuple(key for _, group in GROUPS for key in group)

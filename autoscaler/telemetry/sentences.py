@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from autoscaler.model import (
     Decision,
     Evaluation,
+    Grant,
     Limit,
     Millis,
     Outcome,
@@ -39,6 +40,8 @@ LIMIT_WORDS: Mapping[Limit, str] = {
     Limit.HOT_KEY: "not grown, one of its subtasks has most of the work",
     Limit.BOTTLENECK: "not grown, what it feeds or what feeds it is at a limit that subtasks do not lift",
     Limit.PARTITION_LIMITED: "not grown, its source has no more partitions",
+    Limit.CAPACITY: "held by what the cluster can give",
+    Limit.TASK_MANAGER: "raised to whole TaskManagers",
 }
 
 
@@ -91,7 +94,9 @@ def explain(decision: Decision, topology: Topology) -> str:
     present = {v.id: v.parallelism for v in topology.vertices}
     match decision.reason:
         case Reason.SCALE:
-            return f"{changes(topology, present, decision.parallelism)}: {_why(decision, topology)}"
+            why = f"{changes(topology, present, decision.parallelism)}: {_why(decision, topology)}"
+            said = "" if decision.grant is None else granted(decision.grant, topology)
+            return f"{why}; {said}" if said else why
         case Reason.ADVISE_ONLY:
             return f"would scale {changes(topology, present, decision.advised)}: {_why(decision, topology)}"
         case Reason.SCALING_DISABLED | Reason.EXCLUDED_PERIOD | Reason.QUOTA:
@@ -109,12 +114,36 @@ def explain(decision: Decision, topology: Topology) -> str:
             return _why(decision, topology)
 
 
+def granted(grant: Grant, topology: Topology) -> str:
+    """What a person should know of a rescale as the cluster grants it; empty if that is what was wanted."""
+    present = {v.id: v.parallelism for v in topology.vertices}
+    parts = []
+    if grant.limited_by:
+        parts.append(f"wanted {changes(topology, present, grant.wanted)}, but {grant.limited_by}")
+    if grant.beyond:
+        parts.append(
+            f"{grant.beyond} of {counted(grant.new, 'new TaskManager')} beyond what the cluster has room for now, "
+            "asked for so that it grows (yarn.capacity.allowance)"
+        )
+    if grant.unknown and grant.new:
+        parts.append(f"not known: {', '.join(grant.unknown)}")
+    return "; ".join(parts)
+
+
+def not_granted(grant: Grant, topology: Topology) -> str:
+    """Why nothing of a wish is worth sending as it is granted."""
+    present = {v.id: v.parallelism for v in topology.vertices}
+    wish = changes(topology, present, grant.wanted)
+    return f"wanted {wish}; {grant.limited_by or 'rounded to whole TaskManagers nothing that matters changes'}"
+
+
 def _why(decision: Decision, topology: Topology) -> str:
     names = {v.id: short_name(v.name) for v in topology.vertices}
     held = [
         f"{names[v]} {s.current}→{s.wanted} wanted, {LIMIT_WORDS[s.limits[-1]]}"
         for v, s in decision.sizings.items()
         if s.limits and s.wanted is not None and max(1, s.wanted) != s.current and s.parallelism == s.current
+        if decision.grant is None or s.limits[-1] is not Limit.CAPACITY  # else it is said with the grant
     ]
     hottest = _hottest(decision.evaluations, [v.id for v in topology.vertices])
     parts = []

@@ -171,6 +171,7 @@ def test_a_running_application_is_read_whole() -> None:
         final_status="UNDEFINED",
         tracking_url=f"http://localhost:20888/proxy/{APP_ID}/",
         running_containers=2,
+        allocated_mb=1472,
         am_address="127.0.0.2:35435",
         started_at=1795237352763,
         attempt=1,

@@ -16,10 +16,14 @@ from autoscaler.cluster import (
     Gone,
     JobDetails,
     JobOverview,
+    Node,
     PutAnswer,
     PutResult,
+    Queue,
+    TaskManager,
     TaskManagers,
     VertexCounters,
+    YarnScheduler,
 )
 from autoscaler.cluster import Memory as TaskManagerMemory
 from autoscaler.loop import Environment, Fleet, Lane, Memory, Orders, Wire
@@ -30,6 +34,7 @@ from autoscaler.model import (
     JobStatus,
     Millis,
     Request,
+    Resource,
     Topology,
     Vertex,
     VertexId,
@@ -297,6 +302,7 @@ class FakeFlink:
         self.clock: Callable[[], Millis] = lambda: T0
         self.log: list[tuple[Millis, str]] = []
         self.patience: list[float | None] = []  # the time each poke was given
+        self.managers: tuple[TaskManager, ...] | None = None  # one of one slot for each that is used, unless set
 
     @property
     def calls(self) -> list[str]:
@@ -375,9 +381,29 @@ class FakeFlink:
         slots = sum(max(*job.parallelism.values(), job.held_slots) for job in self.jobs_there if job.present)
         return TaskManagers(count=-(-slots // 2), slots_total=slots, slots_available=slots - used)
 
+    def task_manager_list(self) -> tuple[TaskManager, ...]:
+        self._called("task manager list")
+        if self.managers is not None:
+            return self.managers
+        slots = sum(max(job.parallelism.values()) for job in self.jobs_there if job.present)
+        return tuple(
+            TaskManager(id=f"container_{n}", host="node-1", slots=1, free_slots=0, process_memory=1 << 30)
+            for n in range(slots)
+        )
+
     def memory(self) -> TaskManagerMemory:
         self._called("memory")
         return TaskManagerMemory(gc_pressure=0.0, heap_usage=0.5)
+
+
+def a_node(host: str, free_gb: int = 100, state: str = "RUNNING", total_gb: int = 100) -> Node:
+    """A node with so much memory, in containers of 1 GB."""
+    return Node(
+        host=host,
+        state=state,
+        free=Resource(memory_mb=free_gb * 1024, vcores=64),
+        total=Resource(memory_mb=total_gb * 1024, vcores=64),
+    )
 
 
 class FakeYarn:
@@ -389,6 +415,11 @@ class FakeYarn:
         self.fail: ClusterError | None = None
         self.unwanted: set[str] = set()
         self.asked = 0
+        self.nodes_there: tuple[Node, ...] | ClusterError = (a_node("node-1"),)
+        self.queues: YarnScheduler | ClusterError = YarnScheduler(
+            kind="capacityScheduler", queues=(Queue(path="root"), Queue(path="root.default", unit=1024))
+        )
+        self.surveys: list[str] = []  # what was asked about nodes and queues
 
     def applications(self) -> tuple[Application, ...]:
         self.asked += 1
@@ -398,6 +429,18 @@ class FakeYarn:
 
     def admits(self, application: Application) -> bool:
         return application.id not in self.unwanted
+
+    def nodes(self, *states: str) -> tuple[Node, ...]:
+        self.surveys.append(f"nodes {','.join(states)}".strip())
+        if isinstance(self.nodes_there, ClusterError):
+            raise self.nodes_there
+        return tuple(node for node in self.nodes_there if not states or node.state in states)
+
+    def scheduler(self) -> YarnScheduler:
+        self.surveys.append("scheduler")
+        if isinstance(self.queues, ClusterError):
+            raise self.queues
+        return self.queues
 
     def application(self, application_id: str) -> Application | None:
         if self.fail is not None:

@@ -49,6 +49,11 @@ def test_the_apache_defaults() -> None:
         "checkpoint_wait_max": 0,
         "probation": 0,
         "bad_target_memory": 0,
+        "capacity": False,
+        "fill_task_managers": False,
+        "whole_scale_down": False,
+        "rescales_in_flight": 0,
+        "task_managers_per_minute": 0,
     }
 
 
@@ -128,6 +133,13 @@ EXAMPLES = {
     "yarn.bad-target.memory-max": ("1 d", "bad_target_memory_max", 86_400_000),
     "yarn.external-change.hold": ("1 h", "external_change_hold", 3_600_000),
     "yarn.restore-requirements": ("false", "restore_requirements", False),
+    "yarn.capacity.enabled": ("false", "capacity", False),
+    "yarn.capacity.allowance": ("2", "capacity_allowance", 2),
+    "yarn.capacity.decommission-timeout": ("2 h", "decommission_timeout", 7_200_000),
+    "yarn.task-managers.fill": ("false", "fill_task_managers", False),
+    "yarn.task-managers.whole-scale-down": ("false", "whole_scale_down", False),
+    "yarn.fleet.rescales-in-flight": ("0", "rescales_in_flight", 0),
+    "yarn.fleet.task-managers-per-minute": ("100", "task_managers_per_minute", 100),
 }
 
 
@@ -327,3 +339,15 @@ def test_a_person_may_leave_the_prefix_out(text: str) -> None:
 def test_the_nearest_key_of_a_mistyped_one(typed: str, meant: str | None) -> None:
     """A mistyped key is answered with the one that looks most like it, if any does."""
     assert nearest(typed) == meant
+
+
+def test_an_allowance_is_a_number_or_auto() -> None:
+    """`auto` in any case is no number of nodes; anything else that is no whole number is refused with both forms."""
+    key = PREFIX + "yarn.capacity.allowance"
+    assert policy({key: " AUTO "}).capacity_allowance is None
+    assert policy({key: "0"}).capacity_allowance == 0
+    for wrong in ("many", "-1", "1.5"):
+        with pytest.raises(OptionError, match=r"yarn\.capacity\.allowance"):
+            policy({key: wrong})
+    with pytest.raises(OptionError, match="auto or a whole number"):
+        policy({key: "many"})

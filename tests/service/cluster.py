@@ -84,6 +84,10 @@ class StubCluster:
                 return answer
         if path == "/ws/v1/cluster/info":
             return json_of(yarn("rm_info"))
+        if path == "/ws/v1/cluster/nodes":
+            return json_of({"nodes": None} if "DECOMMISSIONING" in query else yarn("rm_nodes"))
+        if path == "/ws/v1/cluster/scheduler":
+            return json_of(yarn("rm_scheduler"))
         if path == "/ws/v1/cluster/apps":
             return json_of(self._applications() if self.running else {"apps": {}})
         if path.startswith("/ws/v1/cluster/apps/"):
@@ -103,6 +107,7 @@ class StubCluster:
             "config": "flink_config",
             "jobs/overview": "flink_jobs_overview",
             "overview": "flink_overview",
+            "taskmanagers": "flink_taskmanagers",
             f"jobs/{JOB}/config": "flink_jobs_JID_config",
             f"jobs/{JOB}/checkpoints": "flink_jobs_JID_checkpoints",
             f"jobs/{JOB}/checkpoints/config": "flink_jobs_JID_checkpoints_config",

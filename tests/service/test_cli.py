@@ -19,7 +19,8 @@ from autoscaler.commands.output import say
 from autoscaler.model import JobKey
 from autoscaler.service import system_clock
 from autoscaler.store import open_store
-from tests.adapters.stub import Stub
+from tests.adapters.recorded import yarn
+from tests.adapters.stub import Stub, json_of
 from tests.service.cluster import APPLICATION, KEY, StubCluster, remember, settings_file
 from tests.store.builders import a_decision, a_request, a_status
 
@@ -129,6 +130,31 @@ def test_plan_shows_the_decision_and_acts_on_nothing(
     assert cluster.puts == []
     assert main(["status", "--json", "--config", str(settings)]) == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [
+        ("rm_nodes_two_running", ("would scale worker 2→6: ", "room for 2 TaskManagers of 768 MB (free: 1088 MB, 10")),
+        ("rm_nodes_decommissioning_pending", ("NO_CAPACITY", "room for 0 TaskManagers of 768 MB (free: 320 MB)")),
+    ],
+)
+def test_plan_says_what_the_cluster_can_give(
+    tmp_path: Path,
+    settings: Path,
+    cluster: StubCluster,
+    capsys: pytest.CaptureFixture[str],
+    nodes: str,
+    said: tuple[str, str],
+) -> None:
+    """`plan` tells what is wanted, what of it is granted, and by what it is limited, from YARN's own answers."""
+    cluster.config["job.autoscaler.yarn.capacity.allowance"] = "0"
+    cluster.answers["/ws/v1/cluster/nodes"] = json_of(yarn(nodes))
+    remember(tmp_path)
+    assert main(["plan", "--config", str(settings)]) == 0
+    out = capsys.readouterr().out
+    assert "wanted kafka-in 2→5, worker 2→" in out
+    assert all(each in out for each in said)
 
 
 def test_once_acts(tmp_path: Path, settings: Path, cluster: StubCluster, capsys: pytest.CaptureFixture[str]) -> None:

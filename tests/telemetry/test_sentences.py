@@ -9,6 +9,7 @@ import pytest
 from autoscaler.model import (
     Decision,
     Evaluation,
+    Grant,
     Input,
     Limit,
     Outcome,
@@ -111,6 +112,27 @@ def test_every_decision_says_why(decision: Decision, text: str) -> None:
 def test_every_reason_has_a_sentence(reason: Reason) -> None:
     """No reason leaves a user without a word."""
     assert explain(decided(reason), PLAN)
+
+
+def test_a_grant_is_said_with_wish_and_limit() -> None:
+    """Of a cut wish one reads what is done, what was wanted, the limit, and what is not known."""
+    grant = Grant(
+        wanted=frozen({"s": 1, "e": 9}),
+        granted=frozen({"s": 1, "e": 5}),
+        slots=5,
+        task_managers=3,
+        new=2,
+        beyond=1,
+        limited_by="the queue is full",
+        unknown=("queues",),
+    )
+    sizings = frozen({"e": Sizing(current=2, parallelism=2, wanted=9, limits=(Limit.CAPACITY,))})
+    decision = decided(Reason.SCALE, parallelism=frozen({"s": 1, "e": 5}), sizings=sizings, grant=grant)
+    said = explain(decision, PLAN)
+    assert said.startswith("enrich 2→5: ")
+    assert said.count("wanted") == 1
+    assert "; wanted enrich 2→9, but the queue is full; 1 of 2 new TaskManagers beyond what the cluster" in said
+    assert said.endswith("; not known: queues")
 
 
 @pytest.mark.parametrize("limit", Limit)
