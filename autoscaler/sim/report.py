@@ -167,7 +167,8 @@ def cost_against_lag(tables: Sequence[Table]) -> str:
             assert cost is not None
             assert lag is not None
             text = f"{table.scenario.name}, {name}: {cost} times the least slots, {lag} min a day with lag > 60 s"
-            points.append(Point(x=cost.mean, y=lag.mean, text=text, colour=colour))
+            label = table.scenario.name if colour == 0 else ""
+            points.append(Point(x=cost.mean, y=lag.mean, text=text, colour=colour, label=label))
             if len(points) - 1 > first:
                 joins.append((len(points) - 2, len(points) - 1))
     names = " · ".join(f'<span style="color:var(--k{i})">●</span> {escape(n)}' for i, n in enumerate(tables[0].runs))

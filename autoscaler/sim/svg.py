@@ -102,12 +102,13 @@ def _mark(mark: Mark, hours: float) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A point of a plane, and what it stands for."""
+    """A point of a plane; ``text`` shows when the pointer is on it, ``label`` always."""
 
     x: float
     y: float
     text: str
     colour: int
+    label: str = ""
 
 
 def plane(title: str, x_title: str, y_title: str, points: Sequence[Point], joins: Sequence[tuple[int, int]]) -> str:
@@ -143,6 +144,7 @@ def plane(title: str, x_title: str, y_title: str, points: Sequence[Point], joins
             f'<circle class="dot d{point.colour}" cx="{x:.1f}" cy="{y:.1f}" r="5"><title>{escape(point.text)}'
             f"</title></circle>"
         )
+        parts.append(f'<text class="axis" x="{x + 8:.1f}" y="{y - 6:.1f}">{escape(point.label)}</text>')
     return "\n".join([*parts, "</svg>"])
 
 

@@ -11,6 +11,7 @@ import pytest
 from autoscaler.cli import main
 from autoscaler.sim import load_scenario, policy_named
 from autoscaler.sim.compare import run_all
+from autoscaler.sim.report import cost_against_lag
 from autoscaler.sim.svg import nice, short, thinned
 from tests.sim.builders import a_scenario
 
@@ -103,3 +104,14 @@ def test_axes_end_at_round_numbers() -> None:
     assert [nice(value) for value in (0, 7, 101, 250_000, 1e6)] == [1.0, 8.0, 120.0, 300_000.0, 1e6]
     assert [short(value) for value in (0.5, 12_000, 2.5e6)] == ["0.5", "12k", "2.5M"]
     assert max(thinned([0.0] * 5_000 + [9.0] + [0.0] * 5_000)) == 9.0
+
+
+def test_several_scenarios_make_a_picture_of_cost_against_lag() -> None:
+    """One point for each policy on each scenario, named."""
+    scenarios = [a_scenario(name=name, hours=0.1) for name in ("one", "two")]
+    tables = run_all(scenarios, [policy_named("ours"), policy_named("none")], [1], 1, lambda _: None)
+    picture = cost_against_lag(tables)
+    assert picture.count("<circle") == 4
+    assert picture.count('class="join"') == 2
+    assert ">one</text>" in picture
+    assert not any(table.worse_in_all() for table in tables)
