@@ -27,7 +27,7 @@ def test_it_starts_scales_answers_and_ends(tmp_path: Path, stub: Stub, cluster: 
         daemon.wait_for("requested", state="SENT")
         assert '"ok": true' in daemon.get("/healthz")
         assert '"resource_manager": "answers"' in daemon.get("/readyz")
-        assert 'autoscaler_vertex_parallelism{application="lab-app"' in daemon.get("/metrics")
+        until(lambda: 'autoscaler_vertex_parallelism{application="lab-app"' in daemon.get("/metrics"), 15)
         began = time.monotonic()
         assert daemon.end() == 0
         assert time.monotonic() - began < 5
