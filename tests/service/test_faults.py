@@ -20,6 +20,8 @@ from tests.adapters.stub import CLOSE, CUT, EMPTY, HANG, Answer, Stub, drip, err
 from tests.loop.world import VirtualTime
 from tests.service.cluster import APPLICATION, KEY, WORKER, StubCluster, remember, settings_file
 
+pytestmark = pytest.mark.slow
+
 
 class Rig:
     """A service whose steps run in virtual time, so that only what hangs takes time."""

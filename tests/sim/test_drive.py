@@ -15,6 +15,8 @@ from autoscaler.sim.record import Minute, Record
 from autoscaler.sim.scores import estimate, ratios, score, summarized
 from tests.sim.builders import SOURCE, T0, WORKER, a_scenario
 
+pytestmark = pytest.mark.slow
+
 OURS, NONE = policy_named("ours"), policy_named("none")
 STEP = {"shape": "step", "low": 1_000, "high": 4_000, "up": 60, "down": 1_000}
 
