@@ -151,6 +151,13 @@ class Processes:
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Process:
         """Start a process that outlives this one; its output is appended to its log."""
+        process = self._launch(name, command, environment)
+        if process is None:
+            raise LabError(f"{name} ended at once")
+        return process
+
+    def _launch(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Process | None:
+        """Start a process; ``None`` if it has ended already."""
         self._logs.mkdir(parents=True, exist_ok=True)
         with self.log(name).open("ab") as output:
             child = subprocess.Popen(
@@ -164,21 +171,20 @@ class Processes:
             )
         self._children[name] = child
         process = Process.of(child.pid, command)
-        if process is None:
-            raise LabError(f"{name} ended at once")
-        process.write(self._pids / name)
+        if process is not None:
+            process.write(self._pids / name)
         return process
 
     def run(self, name: str, command: Sequence[str], environment: Mapping[str, str], patience: float) -> str:
         """Run a command to its end and return what it printed; another process can end it by its pid file."""
         self.log(name).unlink(missing_ok=True)
-        process = self.start(name, command, environment)
+        process = self._launch(name, command, environment)
         try:
             failed = self._children[name].wait(timeout=patience)
         except subprocess.TimeoutExpired:
             raise LabError(f"{name}: no end after {patience:.0f} s; see {self.log(name)}") from None
         finally:
-            end([process])
+            end([process] if process is not None else [])
             self._forget(name)
         output = self.log(name).read_text(encoding="utf-8", errors="replace")
         if failed:
