@@ -102,7 +102,8 @@ def within_held(wish: Demand, others: int, slots_per_task_manager: int) -> Grant
             text = f"it would free no TaskManager: {wish.slots_held} slots or {wish.slots} take {held} all the same"
             return _grant(wish, wish.present, held, limited_by=text)
     parallelism: Parallelism = wish.target
-    if wish.policy.fill_task_managers and (wish.policy.whole_scale_down or not is_shrinking(wish)):
+    # Flink up to 1.20 spreads what is left over all TaskManagers: two subtasks could keep both that one would free.
+    if wish.policy.fill_task_managers and not is_shrinking(wish):
         (parallelism,) = _filled([wish], needed * slots_per_task_manager - others)
     return _grant(wish, parallelism, needed)
 

@@ -757,7 +757,8 @@ _CAPACITY = (
         emr="true",
         apache="false",
         fills="fill_task_managers",
-        help="Raises what a rescale changes, in proportion, to the slots of TaskManagers it pays for anyway.",
+        help="Raises what a rescale changes, in proportion, to the slots of TaskManagers it pays for anyway. One that "
+        "only takes away is left as it is: Flink up to 1.20 spreads what is left, and fewer TaskManagers would go.",
     ),
     Key(
         name="yarn.task-managers.whole-scale-down",
