@@ -8,7 +8,7 @@ from lab import Lab
 from autoscaler.model import Reason, RequestState
 from tests.e2e.conftest import QUICK, Orders, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(260)]
 
 
 def test_a_killed_daemon_continues_its_request(orders: Orders) -> None:

@@ -11,7 +11,7 @@ from lab import Lab
 from autoscaler.model import JobStatus, Reason, Request, RequestState
 from tests.e2e.conftest import QUICK, Orders, Watched, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(260)]
 
 
 def parallelism_of(status: JobStatus, vertex: str) -> int:
