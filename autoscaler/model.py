@@ -319,8 +319,8 @@ class Policy:
     capacity: bool = True
     capacity_allowance: int | None = None
     decommission_timeout: Millis = 3_600_000
-    fill_task_managers: bool = True
-    whole_scale_down: bool = True
+    fill_task_managers: bool = False
+    whole_scale_down: bool = False
     rescales_in_flight: int = 5
     task_managers_per_minute: int = 20
     vertex_rules: Mapping[VertexId, VertexRule] = field(default_factory=lambda: NO_VERTEX_RULES)

@@ -30,7 +30,7 @@ from tests.core.strategies import few, topologies
 from tests.core.test_supply import a_supply, mb
 
 PLAIN = Policy(fill_task_managers=False, alignment=Alignment.OFF)
-FILLING = replace(PLAIN, fill_task_managers=True)
+FILLING = replace(PLAIN, fill_task_managers=True, whole_scale_down=True)
 
 
 def a_wish(target: Mapping[str, int], policy: Policy = PLAIN, **vertices: Any) -> Demand:

@@ -50,8 +50,6 @@ def test_the_apache_defaults() -> None:
         "probation": 0,
         "bad_target_memory": 0,
         "capacity": False,
-        "fill_task_managers": False,
-        "whole_scale_down": False,
         "rescales_in_flight": 0,
         "task_managers_per_minute": 0,
     }
@@ -136,8 +134,8 @@ EXAMPLES = {
     "yarn.capacity.enabled": ("false", "capacity", False),
     "yarn.capacity.allowance": ("2", "capacity_allowance", 2),
     "yarn.capacity.decommission-timeout": ("2 h", "decommission_timeout", 7_200_000),
-    "yarn.task-managers.fill": ("false", "fill_task_managers", False),
-    "yarn.task-managers.whole-scale-down": ("false", "whole_scale_down", False),
+    "yarn.task-managers.fill": ("true", "fill_task_managers", True),
+    "yarn.task-managers.whole-scale-down": ("true", "whole_scale_down", True),
     "yarn.fleet.rescales-in-flight": ("0", "rescales_in_flight", 0),
     "yarn.fleet.task-managers-per-minute": ("100", "task_managers_per_minute", 100),
 }
