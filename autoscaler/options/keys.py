@@ -758,8 +758,8 @@ _CAPACITY = (
         apache="false",
         fills="fill_task_managers",
         help="Raises what a rescale changes, in proportion, to the slots of TaskManagers it pays for anyway. One that "
-        "only takes away is left as it is. Off, because Flink up to 1.20 spreads what is left after a scale-down over all "
-        "TaskManagers: the fuller they were, the fewer go.",
+        "only takes away is left as it is. Off, because Flink up to 1.20 spreads what is left after a scale-down over "
+        "all TaskManagers: the fuller they were, the fewer go.",
     ),
     Key(
         name="yarn.task-managers.whole-scale-down",
@@ -768,8 +768,8 @@ _CAPACITY = (
         apache="false",
         fills="whole_scale_down",
         help="Leaves out a scale-down that would free no TaskManager, unless another job of the same application could "
-        "use the slots. Off, because it counts on subtasks being packed, which Flink up to 1.20 does not do: a job that "
-        "has two subtasks may hold two TaskManagers, and give one back when it has one.",
+        "use the slots. Off, because it counts on subtasks being packed, which Flink up to 1.20 does not do: a job "
+        "that has two subtasks may hold two TaskManagers, and give one back when it has one.",
     ),
     Key(
         name="yarn.fleet.rescales-in-flight",

@@ -14,7 +14,12 @@ from tests.loop.world import ADAPTIVE, SOURCE, WORKER, FakeFlink, FakeJob, World
 
 SENT_AFTER = 62  # the window is full with the pass of the 60th second, read 2 s later
 FIXED = ADAPTIVE | {"job.autoscaler.yarn.capacity.allowance": "0"}
-SLOTS_OF_4 = FIXED | {"taskmanager.numberOfTaskSlots": "4", "job.autoscaler.target.utilization.boundary": "0.1"}
+SLOTS_OF_4 = FIXED | {
+    "taskmanager.numberOfTaskSlots": "4",
+    "job.autoscaler.target.utilization.boundary": "0.1",
+    "job.autoscaler.yarn.task-managers.fill": "true",
+    "job.autoscaler.yarn.task-managers.whole-scale-down": "true",
+}
 AWAY = Transient("timeout", "no answer")
 PLAIN = ADAPTIVE | {"job.autoscaler.yarn.capacity.enabled": "false"}
 
@@ -400,8 +405,8 @@ def test_a_scale_down_that_frees_nothing_is_left_out(world: World) -> None:
     assert {"checkpoints", "task manager list", "requirements"}.isdisjoint(world.flink.calls)
 
 
-def test_a_scale_down_that_frees_one_is_rounded_up(world: World) -> None:
-    """From 8 slots to 3 frees a TaskManager; the other one is used in full."""
+def test_a_scale_down_that_frees_one_is_done(world: World) -> None:
+    """From 8 slots to 4 frees a TaskManager, and takes no look at the cluster."""
     job = wide(world, 8, 900.0)
     world.start()
     world.run(SENT_AFTER)
