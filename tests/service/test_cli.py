@@ -118,6 +118,7 @@ def test_without_a_store_there_is_nothing_to_show(
 # ------------------------------------------------------------------ one pass
 
 
+@pytest.mark.slow
 def test_plan_shows_the_decision_and_acts_on_nothing(
     tmp_path: Path, settings: Path, cluster: StubCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,6 +140,7 @@ def test_plan_shows_the_decision_and_acts_on_nothing(
         ("rm_nodes_decommissioning_pending", ("NO_CAPACITY", "room for 0 TaskManagers of 768 MB (free: 320 MB)")),
     ],
 )
+@pytest.mark.slow
 def test_plan_says_what_the_cluster_can_give(
     tmp_path: Path,
     settings: Path,
@@ -157,6 +159,7 @@ def test_plan_says_what_the_cluster_can_give(
     assert all(each in out for each in said)
 
 
+@pytest.mark.slow
 def test_once_acts(tmp_path: Path, settings: Path, cluster: StubCluster, capsys: pytest.CaptureFixture[str]) -> None:
     """`once` is one pass that sends what it decides, and prints JSON for programs."""
     remember(tmp_path)
@@ -166,6 +169,7 @@ def test_once_acts(tmp_path: Path, settings: Path, cluster: StubCluster, capsys:
     assert len(cluster.puts) == 1
 
 
+@pytest.mark.slow
 def test_a_pass_without_a_resource_manager(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """If YARN does not answer within the command's patience, that is said with status 1."""
     with Stub() as stub:
@@ -255,6 +259,7 @@ def test_check_config_warns_of_jobs_to_come_on_an_emr_host(
 
 
 @pytest.mark.parametrize("command", ["plan", "once"])
+@pytest.mark.slow
 def test_a_pass_advises_on_a_job_that_emr_scales(
     tmp_path: Path, settings: Path, cluster: StubCluster, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -269,6 +274,7 @@ def test_a_pass_advises_on_a_job_that_emr_scales(
     assert cluster.puts == []
 
 
+@pytest.mark.slow
 def test_a_pass_on_an_emr_host_advises_where_the_version_says_nothing(
     tmp_path: Path, stub: Stub, cluster: StubCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -462,6 +468,7 @@ def test_check_config_warns_of_rules_that_match_nothing(settings: Path, capsys: 
     assert "rules[1]" not in said
 
 
+@pytest.mark.slow
 def test_once_looks_at_what_an_earlier_pass_sent(
     tmp_path: Path, settings: Path, cluster: StubCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
