@@ -50,10 +50,7 @@ class Process:
     @property
     def is_alive(self) -> bool:
         """True while this very process runs; a zombie does not."""
-        if _start_time(self.pid) != self.started:
-            return False
-        # For an instant after its start a process shows no command line yet.
-        return command_line(self.pid) in ((), self.command)
+        return _start_time(self.pid) == self.started and command_line(self.pid) == self.command
 
     def signal(self, number: signal.Signals) -> bool:
         """Send a signal, unless the process is gone; say whether it was sent."""
@@ -170,6 +167,9 @@ class Processes:
                 start_new_session=True,  # Ctrl-C in the terminal is for us, not for the lab
             )
         self._children[name] = child
+        # For an instant after its start a process shows no command line, and could not be told from another.
+        while _start_time(child.pid) is not None and not command_line(child.pid):
+            time.sleep(POLL_SECONDS / 100)
         process = Process.of(child.pid, command)
         if process is not None:
             process.write(self._pids / name)
