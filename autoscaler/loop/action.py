@@ -103,13 +103,11 @@ def lowered(live: Mapping[VertexId, Bounds], present: Mapping[VertexId, int]) ->
     )
 
 
-def are_ours(live: Mapping[VertexId, Bounds], known: Request | None, application_id: str, job_id: str) -> bool:
-    """Whether live requirements are what the record says, as far as it says anything of this run of the job.
+def are_ours(live: Mapping[VertexId, Bounds], known: Request) -> bool:
+    """Whether live requirements are what a request to the same run of the job says.
 
     A request whose answer is not certain may have been carried out or not.
     """
-    if known is None or (known.application_id, known.job_id) != (application_id, job_id):
-        return True
     uncertain = known.answer is not None and known.answer.startswith(PutResult.UNCERTAIN.value.lower())
     return dict(live) == dict(known.requirements) or (uncertain and dict(live) == dict(known.former))
 

@@ -43,6 +43,7 @@ class Upkeep:
         self._env = env
         self._settled: set[tuple[RequestKind, int | None]] = set()  # found to need no request
         self._ran_at: Mapping[VertexId, int] | None = None
+        self._found: tuple[str, Mapping[VertexId, Bounds]] | None = None
         self._unasked: tuple[Millis, ...] = ()
 
     def attempt(self, subject: Subject, decision: Decision, window: Window, wish: str, now: Millis) -> Attempt:
@@ -110,6 +111,8 @@ class Upkeep:
     def _notice_unasked(self, subject: Subject, window: Window, now: Millis) -> None:
         """Notice a change of parallelism that is not what was asked for last: somebody or something else did it."""
         present = {v.id: v.parallelism for v in window.topology.vertices}
+        if self._asked_last(subject) is None and (self._found is None or self._found[0] != subject.job_id):
+            self._found = (subject.job_id, subject.flink.requirements(subject.job_id))
         before, self._ran_at = self._ran_at, present
         known = pacing.known_requirements(self.watch.past)
         if before is None or present == before or (known is not None and present == dict(known.target)):
@@ -161,13 +164,10 @@ class Upkeep:
 
     def adopt(self, subject: Subject, live: Mapping[VertexId, Bounds], topology: Topology, now: Millis) -> bool:
         """Tell whether somebody else changed the requirements; then they are part of the record from here on."""
-        known = pacing.known_requirements(self.watch.past)
-        if self.contract.policy.external_change_hold <= 0 or action.are_ours(
-            live, known, subject.application.id, subject.job_id
-        ):
+        should_be = self._changed_by_others(subject, live)
+        if self.contract.policy.external_change_hold <= 0 or should_be is None:
             return False
-        assert known is not None  # without a record everything is ours
-        before, after = _uppers(known.requirements), _uppers(live)
+        before, after = _uppers(should_be), _uppers(live)
         said = sentences.changes(topology, before, after) or "the bounds of some vertex"
         present = frozen({v.id: v.parallelism for v in topology.vertices})
         self.watch.end_trial("somebody else changed the requirements", now)
@@ -177,13 +177,33 @@ class Upkeep:
                 before=present,
                 target=after,
                 requirements=live,
-                former=known.requirements,
+                former=should_be,
                 state=RequestState.ADOPTED,
             )
         )
         self._env.counters.add("external_changes")
         self._env.journal.warn("external change", job=str(subject.key), application_id=subject.application.id, to=said)
         return True
+
+    def _asked_last(self, subject: Subject) -> Request | None:
+        """The request that tells what the requirements of this run of the job should be."""
+        known = pacing.known_requirements(self.watch.past)
+        of_this_run = known is not None and (known.application_id, known.job_id) == (
+            subject.application.id,
+            subject.job_id,
+        )
+        return known if of_this_run else None
+
+    def _changed_by_others(self, subject: Subject, live: Mapping[VertexId, Bounds]) -> Mapping[VertexId, Bounds] | None:
+        """What the requirements would be if nobody else had changed them; nothing if nobody has.
+
+        Of a run that was never asked for anything that is what they were when it was first seen.
+        """
+        known = self._asked_last(subject)
+        if known is not None:
+            return None if action.are_ours(live, known) else known.requirements
+        job_id, found = self._found or ("", live)
+        return found if job_id == subject.job_id and dict(live) != dict(found) else None
 
     def restore(self, subject: Subject, details: JobDetails, now: Millis) -> str | None:
         """Ask again for what a lost ApplicationMaster took with it; return what is said of it meanwhile."""

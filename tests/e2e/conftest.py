@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import requests
 from demo.daemon import Daemon
 from lab import Lab
+from lab.configs import Value
 
 from autoscaler.model import JobStatus, Request
 from autoscaler.store import Store, StoreError, open_existing
+from tests.e2e.gate import Gate
 
 PROJECT = Path(__file__).resolve().parents[2]
 AUTOSCALER = Path(sys.prefix) / "bin" / "autoscaler"
 
 # Shorter still than the story's, so that a scenario fits into three minutes.
-QUICK = {
+QUICK: Mapping[str, Value] = {
     "job.autoscaler.decision.interval": "5 s",
     "job.autoscaler.metrics.window": "20 s",
     "job.autoscaler.stabilization.interval": "10 s",
@@ -32,6 +35,8 @@ QUICK = {
     "job.autoscaler.yarn.rescale-budget": "0",
     "job.autoscaler.yarn.probation": "20 s",
 }
+
+NOTHING: Mapping[str, Value] = {}
 
 T = TypeVar("T")
 Orders = Callable[..., tuple[str, "Watched"]]
@@ -47,6 +52,16 @@ def until(look: Callable[[], T | None], patience: float, what: str) -> T:
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {patience:.0f} s: {what}")
         time.sleep(0.3)
+
+
+def requirements_url(lab: Lab, application: str) -> str:
+    return f"{lab.tracking_url(application)}/jobs/{lab.jobs(application)[0].id}/resource-requirements"
+
+
+def uppers(lab: Lab, application: str) -> dict[str, int]:
+    """The upper bound of each vertex of an application's job, by vertex id, as Flink has it now."""
+    answer = requests.get(requirements_url(lab, application), timeout=10).json()
+    return {vertex: bounds["parallelism"]["upperBound"] for vertex, bounds in answer.items()}
 
 
 class Watched(Daemon):
@@ -146,13 +161,26 @@ def daemon(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[..., W
 
 
 @pytest.fixture
+def gate() -> Iterator[Gate]:
+    """Stand between the daemon and YARN."""
+    with Gate() as gate:
+        yield gate
+
+
+@pytest.fixture
 def orders(lab: Lab, applications: list[str], daemon: Callable[..., Watched]) -> Orders:
     """Run the job *orders* under a name at a load, and a daemon that looks at it; give the application's id and the
     daemon."""
 
-    def start(name: str, rate: float, conf: Mapping[str, object] = QUICK, **settings: str) -> tuple[str, Watched]:
+    def start(
+        name: str,
+        rate: float,
+        conf: Mapping[str, Value] = QUICK,
+        arguments: Mapping[str, Value] = NOTHING,
+        **settings: str,
+    ) -> tuple[str, Watched]:
         lab.set_rate("orders", rate)
-        application = lab.submit_orders(name=name, conf=conf)
+        application = lab.submit_orders(name=name, conf=conf, **arguments)
         applications.append(application)
         lab.wait_until_running(application)
         watched = daemon(name, **settings)

@@ -5,46 +5,59 @@ from __future__ import annotations
 import pytest
 from lab import Lab
 
-from autoscaler.model import Reason, RequestState
-from tests.e2e.conftest import QUICK, Orders, until
+from autoscaler.model import Reason, RequestKind, RequestState
+from tests.e2e.conftest import QUICK, Orders, until, uppers
+from tests.e2e.gate import Gate
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(260)]
 
 
-def test_a_killed_daemon_continues_its_request(orders: Orders) -> None:
-    """Killed between the PUT and its outcome, the daemon finds the outcome after its restart and asks nothing twice."""
-    _, watched = orders("killed", 700)
-    until(
-        lambda: [r for r in watched.requests("killed") if r.state is RequestState.SENT],
-        120,
-        "a request in flight",
-    )
-    watched.kill()
+def test_a_daemon_killed_around_a_put_loses_and_repeats_nothing(lab: Lab, orders: Orders, gate: Gate) -> None:
+    """Killed just before a PUT the daemon finds that nothing was sent; killed just after one, that it was."""
+    application, watched = orders("killed", 700, resource_managers=f"['{gate.address}']")
+    gate.before_the_next_put(watched.kill)
+    until(lambda: watched.ended is not None, 120, "a PUT to arrive")
+    assert set(uppers(lab, application).values()) == {1}
+
+    gate.after_the_next_put(watched.kill)
     watched.start()
-    first = until(
-        lambda: [r for r in watched.requests("killed") if r.state is RequestState.ACHIEVED],
+    until(lambda: gate.passed and watched.ended is not None, 120, "a PUT to be carried out")
+    asked = uppers(lab, application)
+    assert [r.state for r in watched.requests("killed")] == [RequestState.VOID, RequestState.INTENDED]
+
+    watched.start()
+    second = until(
+        lambda: [r for r in watched.requests("killed")[1:2] if r.state is RequestState.ACHIEVED],
         60,
-        "the request to be found achieved",
+        "the second request to be found achieved",
     )[0]
-    assert first.outcome is not None
-    targets = [r.target for r in watched.requests("killed")]
-    assert targets.count(first.target) == 1
+    assert dict(second.target) == asked
+    assert gate.passed.count(gate.passed[0]) == 1
 
 
 @pytest.mark.versions_differ
-def test_a_job_is_followed_over_a_lost_application_master(lab: Lab, orders: Orders) -> None:
-    """Without high availability the job comes back under another id, and goes on under the same name."""
-    application, watched = orders("followed", 100)
-    before = watched.waits_for("followed/orders", lambda s: bool(s.vertices), 60, "a first sample")
+def test_what_a_lost_application_master_took_with_it_is_asked_again(lab: Lab, orders: Orders) -> None:
+    """Without high availability the job comes back under another id and as submitted, and is given what it had."""
+    application, watched = orders("followed", 700)
+    grown = until(
+        lambda: [r for r in watched.requests("followed") if r.state is RequestState.ACHIEVED], 120, "a scale-up"
+    )[-1]
+    lab.set_rate("orders", 300)
+    before = watched.statuses()["followed/orders"]
     lab.kill_jobmanager(application)
-    after = watched.waits_for(
-        "followed/orders",
-        lambda s: s.job_id != before.job_id and s.reason in (Reason.STEADY, Reason.WINDOW_NOT_FULL),
-        120,
-        "the job under its new id",
-    )
-    assert after.key == before.key
-    assert after.application_id == before.application_id
+    restored = until(
+        lambda: [
+            r
+            for r in watched.requests("followed")
+            if r.kind is RequestKind.RESTORE and r.state is RequestState.ACHIEVED
+        ],
+        150,
+        "the requirements to be asked again",
+    )[0]
+    assert restored.job_id != before.job_id
+    assert restored.application_id == before.application_id
+    assert restored.decided_at > grown.decided_at
+    assert "a new ApplicationMaster had lost it" in restored.reason
 
 
 def test_with_high_availability_the_job_keeps_its_id(lab: Lab, orders: Orders) -> None:
@@ -77,3 +90,19 @@ def test_jobs_are_held_while_the_resourcemanager_is_away(lab: Lab, orders: Order
     )
     assert watched.logged().count("the ResourceManager does not answer; waiting for it") == 1
     assert watched.requests("held") == ()
+
+
+def test_jobs_are_held_while_the_proxy_is_away(lab: Lab, orders: Orders) -> None:
+    """Without the proxy a job is held with that reason; when it is back the job is measured again, unchanged."""
+    _, watched = orders("unseen", 100)
+    watched.waits_for("unseen/orders", lambda s: bool(s.vertices), 60, "a first sample")
+    lab.stop_proxy()
+    watched.waits_for("unseen/orders", lambda s: s.reason is Reason.UNREACHABLE, 60, "the job to be held")
+    lab.start_proxy()
+    watched.waits_for(
+        "unseen/orders",
+        lambda s: s.reason in (Reason.STEADY, Reason.WINDOW_NOT_FULL, Reason.NOT_READY),
+        90,
+        "the job to be measured again",
+    )
+    assert watched.requests("unseen") == ()

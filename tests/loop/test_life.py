@@ -251,6 +251,19 @@ def test_somebody_elses_change_is_adopted_and_held(world: World, log: Log) -> No
     assert len(job.puts) > 2
 
 
+def test_somebody_elses_change_of_a_job_never_asked_for_anything_is_adopted_too(world: World) -> None:
+    """What a person sets on a job that was steady so far is theirs, however different from what it was."""
+    job = world.add_job(paced(external_change__hold="5 min"), rate=100.0)
+    world.start()
+    world.run(100)
+    job.put(BY_HAND)
+    job.rate = STEADY_RATE
+    world.run(120)
+    assert world.requests()[-1].state is RequestState.ADOPTED
+    assert world.status().reason is Reason.EXTERNAL_CHANGE
+    assert len(job.puts) == 1, "theirs alone"
+
+
 def test_a_hold_outlives_the_process(world: World) -> None:
     """A daemon started anew does not fight either."""
     job = rescaled(world, paced(external_change__hold="10 min"))
