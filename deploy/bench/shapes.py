@@ -130,6 +130,11 @@ def names(*, is_source: bool) -> str:
     return compact([{"id": name} for name in of_task + chained])
 
 
+def requirements(job: Job) -> str:
+    """``/jobs/:id/resource-requirements``."""
+    return compact({each: {"parallelism": {"lowerBound": 1, "upperBound": PARALLELISM}} for each in job.vertex_ids})
+
+
 # ------------------------------------------------------------------ what changes
 
 

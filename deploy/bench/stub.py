@@ -59,6 +59,8 @@ class Cluster:
             return known.answer(rest, now_ms(), self._rng) if known else ("unknown", "")
         if path.startswith("/ws/v1/cluster/apps?"):
             return "applications", self._list(lean="deSelects=" in path)
+        if path.startswith("/ws/v1/cluster/nodes?"):
+            return "nodes", '{"nodes":{}}'
         if path == "/ws/v1/cluster/info":
             return "info", shapes.compact(shapes.recorded("rm_info"))
         if path == "/bench/mark":
@@ -118,6 +120,7 @@ class Answers:
             "config": ("config", lambda: shapes.compact(shapes.recorded("flink_config"))),
             "jobmanager/config": ("config", lambda: shapes.configuration(self._job)),
             f"{job}/config": ("config", lambda: shapes.job_config(self._job)),
+            f"{job}/resource-requirements": ("requirements", lambda: shapes.requirements(self._job)),
         }
         kind, text = answers.get(path, ("unknown", lambda: ""))
         return kind, text()

@@ -55,6 +55,14 @@ def test_a_job_is_adaptive_and_asks_to_be_scaled(stub: Stub, http: HttpClient) -
     assert rest.job_parameters(job.id) == {"sleep-us": "1000"}
 
 
+def test_a_job_may_be_rescaled_and_no_node_drains(stub: Stub, http: HttpClient) -> None:
+    """What the daemon asks beside metrics is answered as by a quiet cluster."""
+    rest = flink(stub, http)
+    (job,) = rest.jobs()
+    assert {bounds.upper for bounds in rest.requirements(job.id).values()} == {shapes.PARALLELISM}
+    assert ResourceManagers(http, [stub.url]).nodes("DECOMMISSIONING") == ()
+
+
 def test_details_are_complete_and_grow(stub: Stub, http: HttpClient) -> None:
     """Ten vertices in a chain, no doubts, and counters that move with the time."""
     rest = flink(stub, http)

@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(260)]
 def test_a_parallelism_at_which_the_job_fails_is_undone(lab: Lab, orders: Orders, tmp_path: Path) -> None:
     """A job that fails after a scale-up gets back what it had, once, and is not brought there again."""
     failing = tmp_path / "failing"
-    conf = {**QUICK, "job.autoscaler.yarn.probation": "2 min"}
-    application, watched = orders("fails", 700, conf, {"fail_while": str(failing)})
+    conf = {**QUICK, "job.autoscaler.yarn.probation": "2 min", "job.autoscaler.vertex.max-parallelism": 3}
+    application, watched = orders("fails", 900, conf, {"fail_while": str(failing)})
     submitted = uppers(lab, application)
     up = until(lambda: [r for r in watched.requests("fails") if r.life.phase is Phase.PROBATION], 120, "a scale-up")[0]
     failing.touch()
