@@ -10,11 +10,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 
@@ -42,6 +42,7 @@ from autoscaler.web import Health, WebServer
 
 SUSPECT_THREADS = 4
 VISIT_THREADS = 4
+TICK: Millis = 500
 ALIVE_WITHIN: Millis = 150_000
 SHIPPED = "jobs submitted from now on have it; a running job keeps the flink-conf it was submitted with"
 FIXED = ("cluster", "resource_managers", "request_timeout", "workers", "store", "http")  # for the life of a process
@@ -52,27 +53,33 @@ def system_clock() -> Millis:
 
 
 class StepScheduler:
-    """The loop's scheduler on APScheduler: each step is a one-shot job of its lane's executor.
+    """The loop's scheduler on APScheduler: steps due within the same tick are one of its jobs, which hands each to the
+    threads of its lane.
 
-    A step schedules its successor under its own name, so steps of one name never overlap and APScheduler's own limit
-    on instances, which would drop the successor while its predecessor returns, is out of the way.
+    A step schedules its successor under its own name, and a name has one step at most, so steps of one name never
+    overlap.
 
     Knows of each running step when it last gave a sign of life: a step that reads a slow application lives, one that
     waits for a lock for ever does not.
     """
 
-    def __init__(self, workers: int, clock: Callable[[], Millis]) -> None:
+    def __init__(self, workers: int, clock: Callable[[], Millis], journal: Journal) -> None:
         self._clock = clock
+        self._journal = journal
         self._running: dict[int, tuple[str, Millis]] = {}
+        self._lanes = {
+            Lane.WORKERS: ThreadPoolExecutor(workers),
+            Lane.SUSPECTS: ThreadPoolExecutor(SUSPECT_THREADS),
+            Lane.VISITS: ThreadPoolExecutor(VISIT_THREADS),
+            Lane.DISCOVERY: ThreadPoolExecutor(1),
+            Lane.REPORT: ThreadPoolExecutor(1),
+        }
+        self._ticks: dict[Millis, dict[str, tuple[Lane, Callable[[], None]]]] = {}
+        self._planned: dict[str, Millis] = {}
+        self._planning = threading.Lock()
         self._scheduler = BackgroundScheduler(
-            executors={
-                Lane.WORKERS.value: ThreadPoolExecutor(workers),
-                Lane.SUSPECTS.value: ThreadPoolExecutor(SUSPECT_THREADS),
-                Lane.VISITS.value: ThreadPoolExecutor(VISIT_THREADS),
-                Lane.DISCOVERY.value: ThreadPoolExecutor(1),
-                Lane.REPORT.value: ThreadPoolExecutor(1),
-            },
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1_000},
+            executors={"default": {"type": "threadpool", "max_workers": 1}},
+            job_defaults={"misfire_grace_time": None},
             timezone=UTC,
         )
 
@@ -80,19 +87,32 @@ class StepScheduler:
         self._scheduler.start()
 
     def at(self, when: Millis, step: Callable[[], None], *, name: str, lane: Lane = Lane.WORKERS) -> None:
-        self._scheduler.add_job(
-            lambda: self._run(name, step),
-            DateTrigger(datetime.fromtimestamp(when / 1000, UTC)),
-            id=name,
-            executor=lane.value,
-            replace_existing=True,
-        )
+        tick = -(-when // TICK) * TICK
+        with self._planning:
+            before = self._planned.get(name)
+            if before is not None:
+                del self._ticks[before][name]
+            is_new = tick not in self._ticks
+            self._ticks.setdefault(tick, {})[name] = (lane, step)
+            self._planned[name] = tick
+        if is_new:
+            self._scheduler.add_job(self._hand_out, DateTrigger(datetime.fromtimestamp(tick / 1000, UTC)), [tick])
+
+    def _hand_out(self, tick: Millis) -> None:
+        with self._planning:
+            steps = self._ticks.pop(tick)
+            for name in steps:
+                del self._planned[name]
+        for name, (lane, step) in steps.items():
+            self._lanes[lane].submit(self._run, name, step)
 
     def _run(self, name: str, step: Callable[[], None]) -> None:
         thread = threading.get_ident()
         self._running[thread] = (name, self._clock())
         try:
             step()
+        except Exception as error:
+            self._journal.error("a step failed", error)
         finally:
             del self._running[thread]
 
@@ -110,6 +130,8 @@ class StepScheduler:
     def stop(self) -> None:
         """Start no further step; those that run are not waited for."""
         self._scheduler.shutdown(wait=False)
+        for pool in self._lanes.values():
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Reports:
@@ -195,7 +217,7 @@ class Service:
         self._act = act
         self._spread = spread
         self._interval = interval
-        self._scheduler = StepScheduler(settings.workers, clock)
+        self._scheduler = StepScheduler(settings.workers, clock, self.journal)
         self._http = HttpClient(
             workers=settings.workers + SUSPECT_THREADS + VISIT_THREADS + 1,
             timeout_s=settings.request_timeout / 1000,

@@ -163,7 +163,7 @@ class JobLoop:
     def held_seen(self, held: Held, now: Millis, *, session: bool) -> None:
         """YARN's newest count of what the application holds."""
         self.watch.task_managers_seen(held.task_managers, now)
-        self._allotment.release.seen(self.subject, held, self.contract.resolved.flat(), session=session, now=now)
+        self._allotment.release.seen(self.subject, held, self.contract.resolved, session=session, now=now)
 
     def retire(self, farewell: str | None = None) -> None:
         """End the loop; a step that is running finishes and schedules nothing.

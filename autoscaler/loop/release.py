@@ -10,7 +10,7 @@ from autoscaler.loop.ports import Environment
 from autoscaler.loop.subject import Held, Subject
 from autoscaler.loop.watch import Watch
 from autoscaler.model import Millis, Request, RequestState
-from autoscaler.options import GrammarError, parse_duration
+from autoscaler.options import GrammarError, Resolved, parse_duration
 from autoscaler.telemetry import sentences
 
 SLOT_IDLE: Millis = 50_000  # Flink's defaults
@@ -72,7 +72,7 @@ class Release:
         frees = held is not None and needed is not None and needed < held.task_managers
         self._request, self._before = (request if frees else None), held
 
-    def seen(self, subject: Subject, held: Held, config: Mapping[str, str], *, session: bool, now: Millis) -> None:
+    def seen(self, subject: Subject, held: Held, resolved: Resolved, *, session: bool, now: Millis) -> None:
         """YARN's newest count; tells once how it went."""
         request, before, last = self._request, self._before, known_requirements(self._watch.past)
         if request is None or before is None or self._watch.open is not None:
@@ -80,7 +80,7 @@ class Release:
         if last is None or last.outcome is None or last.id != request.id or last.state is not RequestState.ACHIEVED:
             self._request = None  # the job never came to run at less, or was asked for something else since
             return
-        expected, took = request.needed_task_managers or 0, now - last.outcome.at
+        expected, took, config = request.needed_task_managers or 0, now - last.outcome.at, resolved.flat()
         if held.task_managers > expected and took <= release_time(config):
             return
         self._request = None
