@@ -37,6 +37,11 @@ class Node:
         """Whether it takes no containers and will end those it has when its time is up."""
         return self.state == _DRAINS
 
+    @property
+    def is_part(self) -> bool:
+        """Whether queues count it: YARN lists nodes that have left, with their memory, for long after."""
+        return self.takes_containers or self.drains
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserShare:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from autoscaler.cluster import ClusterError
+from autoscaler.cluster import ClusterError, TaskManager
 from autoscaler.core.capacity import (
     Demand,
     applied,
@@ -17,7 +17,7 @@ from autoscaler.core.capacity import (
     slots_of,
     within_held,
 )
-from autoscaler.core.supply import Supply
+from autoscaler.core.supply import Supply, room
 from autoscaler.loop.action import Objection
 from autoscaler.loop.asks import Ask, Asks, Turn
 from autoscaler.loop.claims import Holder
@@ -136,28 +136,42 @@ class Allotment:
         reason = Reason.FREES_NOTHING if is_shrinking(wish) else Reason.NO_CAPACITY
         return granted, (reason, sentences.not_granted(grant, topology))
 
+    def shortage(self, subject: Subject, now: Millis) -> str:
+        """What keeps YARN from giving one more TaskManager now; empty if nothing does, or capacity is not looked at.
+
+        Raises ClusterError if Flink does not list its TaskManagers.
+        """
+        if not self._contract.policy.capacity:
+            return ""
+        more = room(self._supply_of(subject, subject.flink.task_manager_list(), 0, now), 0)
+        return "" if more.task_managers else more.limit
+
     def _grown(self, subject: Subject, wish: Demand, neighbours: Neighbours, now: Millis) -> Grant:
-        policy, shape, application = wish.policy, self._contract.cluster, subject.application
+        policy = wish.policy
         if not policy.capacity:
+            shape = self._contract.cluster
             each, there = shape.slots_per_task_manager, subject.task_managers or 0
             unlimited = Supply(slots=there * each, task_managers=there, slots_per_task_manager=each)
             return plan([wish, *neighbours.demands], unlimited, None)[0]
-        asks = self._market.asks
-        survey = self._market.survey(now)
         managers = subject.flink.task_manager_list()
         taken = sum(each.slots - each.free_slots for each in managers)
-        self._supply = supply_of(
+        foreign = max(0, taken - wish.slots_held - neighbours.slots_held) if neighbours.strangers else 0
+        self._supply = self._supply_of(subject, managers, foreign, now)
+        beyond = nodes_to_come(policy, self._market.asks.refusals(subject.application.queue), now)
+        return plan([wish, *neighbours.demands], self._supply, beyond)[0]
+
+    def _supply_of(self, subject: Subject, managers: Sequence[TaskManager], foreign: int, now: Millis) -> Supply:
+        survey, application = self._market.survey(now), subject.application
+        return supply_of(
             survey,
             application,
             managers,
-            shape,
+            self._contract.cluster,
             self._contract.resolved.flat(),
             draining=self._draining(survey),
-            foreign=max(0, taken - wish.slots_held - neighbours.slots_held) if neighbours.strangers else 0,
-            promises=asks.promised(application.id, survey.at),
+            foreign=foreign,
+            promises=self._market.asks.promised(application.id, survey.at),
         )
-        beyond = nodes_to_come(policy, asks.refusals(application.queue), now)
-        return plan([wish, *neighbours.demands], self._supply, beyond)[0]
 
     def _draining(self, survey: Survey) -> set[str]:
         return {node.host.lower() for node in survey.nodes or () if node.drains} | self._market.surveyor.draining.keys()

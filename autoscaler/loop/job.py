@@ -327,7 +327,7 @@ class JobLoop:
             if self.watch.is_overdue(policy, now):
                 self.watch.give_up("not reached in time, and Flink does not list the job", now)
             return self._absent(now)
-        self.watch.look(self.subject, mine, policy, now)
+        self.watch.look(self.subject, mine, policy, now, lambda: self._allotment.shortage(self.subject, now))
         if self.watch.open is None:
             self._pilot.endure(self.subject, now)
         self._show_flight(now, mine.state)

@@ -177,8 +177,8 @@ def _headrooms(
     way: Sequence[Queue], user: str, nodes: Sequence[Node], promises: Sequence[Promise]
 ) -> tuple[Headroom, ...]:
     """What is left under each limit on the way to the queue, less what is promised to others under the same."""
-    everything = sum(node.total.memory_mb for node in nodes)
-    vcores = sum(node.total.vcores for node in nodes)
+    everything = sum(node.total.memory_mb for node in nodes if node.is_part)
+    vcores = sum(node.total.vcores for node in nodes if node.is_part)
     found = []
     for queue in way:
         limit = queue.maximum

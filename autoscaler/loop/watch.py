@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from autoscaler.cluster import JobDetails, JobOverview
@@ -92,8 +92,13 @@ class Watch:
 
     # -------------------------------------------------------------- in flight
 
-    def look(self, subject: Subject, mine: JobOverview, policy: Policy, now: Millis) -> None:
-        """Close the request if the target runs or its time is up; the details are read only when they may tell."""
+    def look(
+        self, subject: Subject, mine: JobOverview, policy: Policy, now: Millis, shortage: Callable[[], str]
+    ) -> None:
+        """Close the request if the target runs or its time is up; the details are read only when they may tell.
+
+        ``shortage`` says why slots are missing, and is asked only when time is up.
+        """
         request = self.open
         if request is None:
             return
@@ -106,6 +111,8 @@ class Watch:
         worth_it = moved_on or mine.total == sum(request.target.values()) or self.is_overdue(policy, now)
         details = subject.flink.job(subject.job_id) if worth_it else None
         seen = self._seen(subject, request, details, running=action.runs(mine))
+        if seen.slots_missing and self.is_overdue(policy, now) and (why := shortage()):
+            seen = replace(seen, missing=f"{seen.missing}: {why}")
         moved, taken = advance(request, seen, policy, now)
         if not taken:
             self.open = self._kept(moved)

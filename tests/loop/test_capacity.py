@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.cluster import Queue, Rejected, TaskManager, Transient, UserShare, YarnScheduler
-from autoscaler.model import Bounds, JobKey, Reason, Resource
+from autoscaler.model import Bounds, JobKey, Reason, RequestState, Resource
 from tests.loop.conftest import Log
 from tests.loop.world import ADAPTIVE, SOURCE, WORKER, FakeFlink, FakeJob, World, a_node
 
@@ -179,6 +179,18 @@ def test_a_node_that_joins_while_containers_are_pending(world: World) -> None:
     job.rate = 16_000.0
     world.run(300)
     assert put(job)[1] > 30  # it came once, so more is asked for
+
+
+def test_what_was_missing_is_named_when_time_is_up(world: World) -> None:
+    """A request that was not reached says how many slots were missing, and what kept YARN from giving them."""
+    world.yarn.nodes_there = (a_node("node-1", 0, total_gb=8),)
+    job = world.add_job(rate=1_600.0, slots=1)
+    world.start()
+    world.run(SENT_AFTER + 960)
+    first = min(world.requests(), key=lambda each: each.id or 0)
+    assert first.state is RequestState.TIMED_OUT
+    assert first.outcome is not None
+    assert "slots missing, still wanted: orders 1→6, enrich 1→7: nodes have room for 0 TaskMan" in first.outcome.note
 
 
 def test_a_cluster_that_does_not_grow_is_not_asked_for_a_while(world: World, log: Log) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autoscaler.cluster import Application, Queue, TaskManager, UserShare, YarnScheduler
+from autoscaler.cluster import Application, Node, Queue, TaskManager, UserShare, YarnScheduler
 from autoscaler.cluster.flink_json import parse_configuration, parse_task_manager_list
 from autoscaler.cluster.resources import parse_nodes, parse_scheduler
 from autoscaler.cluster.yarn import parse_application
@@ -57,6 +57,17 @@ def test_the_recorded_cluster_while_a_node_drains() -> None:
     assert (found.task_managers, supply.largest_node) == (1, Resource(memory_mb=2560, vcores=16))
     after = recorded("rm_nodes_decommissioning_pending", "rm_scheduler_decommissioning")
     assert room(after, 0).task_managers == 0  # as recorded: the next one stayed pending
+
+
+def test_a_node_that_has_left_is_no_part_of_the_cluster() -> None:
+    """YARN goes on listing it with its memory; a queue that may take all of what is left is the whole cluster still."""
+    (left,) = parse_nodes(yarn("rm_nodes_decommissioned"))
+    (*_, queue) = parse_scheduler(yarn("rm_scheduler")).way_to("root.default")
+    assert queue.maximum is not None
+    there = Node(host="there", state="RUNNING", free=queue.maximum, total=queue.maximum)
+    survey = Survey(at=T0, nodes=(left, there), scheduler=parse_scheduler(yarn("rm_scheduler")))
+    supply = supply_of(survey, parse_application(yarn("rm_app")["app"]), MANAGERS, SHAPE, CONFIG)
+    assert [headroom.whole for headroom in supply.headrooms] == [True]
 
 
 def test_slots_on_a_draining_node_do_not_count() -> None:
