@@ -184,7 +184,7 @@ def test_a_node_that_joins_while_containers_are_pending(world: World) -> None:
 def test_what_was_missing_is_named_when_time_is_up(world: World) -> None:
     """A request that was not reached says how many slots were missing, and what kept YARN from giving them."""
     world.yarn.nodes_there = (a_node("node-1", 0, total_gb=8),)
-    job = world.add_job(rate=1_600.0, slots=1)
+    world.add_job(rate=1_600.0, slots=1)
     world.start()
     world.run(SENT_AFTER + 960)
     first = min(world.requests(), key=lambda each: each.id or 0)
