@@ -140,7 +140,7 @@ def not_granted(grant: Grant, topology: Topology) -> str:
 def _why(decision: Decision, topology: Topology) -> str:
     names = {v.id: short_name(v.name) for v in topology.vertices}
     held = [
-        f"{names[v]} {s.current}→{s.wanted} wanted, {LIMIT_WORDS[s.limits[-1]]}"
+        f"{names[v]} {s.current}→{max(1, s.wanted)} wanted, {LIMIT_WORDS[s.limits[-1]]}"
         for v, s in decision.sizings.items()
         if s.limits and s.wanted is not None and max(1, s.wanted) != s.current and s.parallelism == s.current
         if decision.grant is None or s.limits[-1] is not Limit.CAPACITY  # else it is said with the grant

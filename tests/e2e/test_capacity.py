@@ -15,6 +15,8 @@ from tests.e2e.conftest import QUICK, Orders, Watched, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(260)]
 
+# The first subtask more needs a TaskManager more.
+ONE_SLOT = {**QUICK, "taskmanager.numberOfTaskSlots": 1}
 LATER = 1  # the node that is away at first
 
 Filler = Callable[[int], str]
@@ -95,7 +97,7 @@ def test_a_cluster_that_grows_only_for_pending_containers_is_asked(
 ) -> None:
     """With no room left the job still asks, as managed scaling adds a node only for containers that are pending."""
     filler(3_840)
-    application, watched = orders("asks", 900)
+    application, watched = orders("asks", 900, ONE_SLOT)
     joined = threading.Event()
 
     def manage() -> None:
@@ -120,7 +122,7 @@ def test_a_request_outlives_the_node_its_containers_were_to_start_on(
 ) -> None:
     """A node that dies while containers are pending costs the request time, and nothing is asked twice."""
     filler(3_840)
-    _, watched = orders("waits", 500)
+    _, watched = orders("waits", 500, ONE_SLOT)
     sent = until(
         lambda: [r for r in watched.requests("waits") if r.state is RequestState.SENT and pending_containers() > 0],
         120,
