@@ -8,7 +8,7 @@ from autoscaler.options.keys import EMR, GROUPS, KEYS, PREFIX, PROFILES, Key
 
 _HEAD = f"""# Options
 
-<!-- Generated: change autoscaler/options/keys.py, then `python -m autoscaler.options > conf/OPTIONS.md`. -->
+<!-- Generated: change autoscaler/options/keys/, then `python -m autoscaler.options > conf/OPTIONS.md`. -->
 
 Every key begins with `{PREFIX}`, which is left out below. A value can come from, the last one wins:
 
