@@ -86,10 +86,10 @@ def test_no_failure_uses_up_a_place_in_the_pool(stub: Stub, answer: Answer) -> N
     read as the next one."""
     stub.answer(PATH, answer)
     stub.answer("/good", json_of([1]))
-    with HttpClient(workers=1, timeout_s=0.2, max_body_bytes=4000, sleep=lambda _: None) as http:
+    with HttpClient(workers=1, timeout_s=10, max_body_bytes=4000, sleep=lambda _: None) as http:
         for _ in range(2):
             with pytest.raises(Transient):
-                http.get_json(stub.url + PATH)
+                http.get_json(stub.url + PATH, timeout_s=0.2)
             assert http.get_json(stub.url + "/good") == [1]
 
 
