@@ -1,0 +1,34 @@
+"""The lab against what recorded answers and the simulator are held against."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from lab import Lab
+from lab import layout as places
+
+from tests.e2e.conftest import PROJECT, QUICK
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(260)]
+
+
+@pytest.mark.versions_differ
+def test_a_real_cluster_keeps_the_contract(lab: Lab, applications: list[str]) -> None:
+    """Whatever the daemon relies on, and the simulator therefore has to imitate, is so on a real YARN and Flink."""
+    lab.set_rate("orders", 300)
+    applications.append(lab.submit_orders(name="contract", conf=QUICK))
+    lab.wait_until_running(applications[0])
+    suite = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/sim/test_contract.py", "-k", "http")
+    ran = subprocess.run(
+        (sys.executable, *suite),
+        env={**os.environ, "CONTRACT_RESOURCE_MANAGER": places.RESOURCE_MANAGER_URL},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert " passed" in ran.stdout
