@@ -98,6 +98,17 @@ def the_target_is_not_known_bad(past: Past, wish: Wish, policy: Policy, now: Mil
     return Reason.KNOWN_BAD, f"this target was rolled back before and is not tried again until {_clock(until)}"
 
 
+def growth_is_not_tried_a_third_time(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
+    """Two growths in a row were undone: one that goes as far is no way out, although its target is another."""
+    undone = _growths_undone(past)
+    if len(undone) < 2 or not any(_goes_as_far(wish.target, each) for each in undone):
+        return None
+    until = undone[0].life.since + _doubled(policy.bad_target_memory, len(undone) - 1, policy.bad_target_memory_max)
+    if now >= until:
+        return None
+    return Reason.KNOWN_BAD, f"growth was rolled back {len(undone)} times in a row; none as far until {_clock(until)}"
+
+
 def what_was_not_granted_must_wait(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
     """More slots are not asked for at once again; the wait doubles each time in a row."""
     until = backed_off_until(past, policy)
@@ -132,6 +143,7 @@ RULES: tuple[Rule, ...] = (  # first to object wins
     the_job_must_not_flap,  # nor with Flink
     a_probation_is_not_disturbed,  # one change at a time
     the_target_is_not_known_bad,  # a mistake is not made twice
+    growth_is_not_tried_a_third_time,  # nor by a little more each time, as the lag grows
     what_was_not_granted_must_wait,  # containers that are pending cost the queue its headroom
     rescales_keep_their_distance,  # a restart has to pay off first
     the_budget_must_last,  # however good each reason is
@@ -189,6 +201,25 @@ def bad_until(past: Past, target: Mapping[VertexId, int], policy: Policy) -> Mil
     if not rolled:
         return None
     return rolled[-1] + _doubled(policy.bad_target_memory, len(rolled), policy.bad_target_memory_max)
+
+
+def _growths_undone(past: Past) -> list[Request]:
+    """Return the newest growths, all rolled back, newest first."""
+    undone: list[Request] = []
+    for request in reversed([each for each in past if each.kind is RequestKind.SCALE and _was_sent(each)]):
+        if request.life.phase is not Phase.ROLLED_BACK:
+            break
+        if _grown(request):
+            undone.append(request)
+    return undone
+
+
+def _goes_as_far(target: Mapping[VertexId, int], request: Request) -> bool:
+    return all(target.get(vertex, 0) >= request.target[vertex] for vertex in _grown(request))
+
+
+def _grown(request: Request) -> list[VertexId]:
+    return [vertex for vertex, wanted in request.target.items() if wanted > request.before.get(vertex, wanted)]
 
 
 def backed_off_until(past: Past, policy: Policy) -> Millis | None:

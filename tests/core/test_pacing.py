@@ -90,6 +90,21 @@ def test_a_bad_target_is_not_tried_again_for_a_time_that_doubles() -> None:
     assert why([first], bad_target_memory=0) is None
 
 
+def test_growth_that_was_undone_twice_is_not_tried_by_a_little_more() -> None:
+    """A job whose lag grows wants another target each time; two failures in a row hold all that go as far, for 6 h."""
+    further = replace(UP, target={"s": 2, "w": 6})
+    twice = [rolled_back(NOW - 2 * HOUR), rolled_back(NOW - HOUR, target={"s": 2, "w": 5})]
+    assert why(twice, further) is Reason.KNOWN_BAD
+    assert why(twice, replace(BEHIND, target={"s": 2, "w": 6})) is Reason.KNOWN_BAD, "it would only fall further behind"
+    assert why(twice[:1], further) is None
+    assert why(twice, replace(UP, target={"s": 2, "w": 3})) is None, "less far may do"
+    assert why(twice, DOWN) is None
+    assert why([*twice, closed(NOW - 30 * MINUTE)], further) is None, "growth has worked since"
+    assert why([*twice, rolled_back(NOW - 30 * MINUTE, target=BEFORE)], further) is Reason.KNOWN_BAD
+    assert why([rolled_back(NOW - 7 * HOUR), rolled_back(NOW - 6 * HOUR, target={"s": 2, "w": 5})], further) is None
+    assert why(twice, further, bad_target_memory=0) is None
+
+
 def test_what_was_not_granted_is_not_asked_again_at_once() -> None:
     """10 min after the first refusal, doubled for each one in a row; rescales within the slots held are free."""
     refused = closed(NOW - 9 * MINUTE, RequestState.TIMED_OUT)
