@@ -7,10 +7,11 @@ import subprocess
 import sys
 
 import pytest
+import requests
 from lab import Lab
 from lab import layout as places
 
-from tests.e2e.conftest import PROJECT, QUICK
+from tests.e2e.conftest import PROJECT, QUICK, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(260)]
 
@@ -20,7 +21,9 @@ def test_a_real_cluster_keeps_the_contract(lab: Lab, applications: list[str]) ->
     """Whatever the daemon relies on, and the simulator therefore has to imitate, is so on a real YARN and Flink."""
     lab.set_rate("orders", 300)
     applications.append(lab.submit_orders(name="contract", conf=QUICK))
-    lab.wait_until_running(applications[0])
+    (job,) = lab.wait_until_running(applications[0])
+    checkpoints = f"{lab.tracking_url(applications[0])}/jobs/{job.id}/checkpoints"
+    until(lambda: requests.get(checkpoints, timeout=10).json()["counts"]["completed"], 60, "a checkpoint")
     suite = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/sim/test_contract.py", "-k", "http")
     ran = subprocess.run(
         (sys.executable, *suite),
