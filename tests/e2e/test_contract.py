@@ -24,7 +24,7 @@ def test_a_real_cluster_keeps_the_contract(lab: Lab, applications: list[str]) ->
     (job,) = lab.wait_until_running(applications[0])
     checkpoints = f"{lab.tracking_url(applications[0])}/jobs/{job.id}/checkpoints"
     until(lambda: requests.get(checkpoints, timeout=10).json()["counts"]["completed"], 60, "a checkpoint")
-    suite = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/sim/test_contract.py", "-k", "http")
+    suite = ("-m", "pytest", "-p", "no:cacheprovider", "tests/sim/test_contract.py", "-k", "http")
     ran = subprocess.run(
         (sys.executable, *suite),
         env={**os.environ, "CONTRACT_RESOURCE_MANAGER": places.RESOURCE_MANAGER_URL},
