@@ -2,11 +2,11 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 LAB := PYTHONPATH=deploy $(BIN)/python -m lab
-FAST := not e2e and not slow
+FAST := not e2e and not slow and not servers
 SCRIPTS := .ci/run deploy/*.sh deploy/emr/*.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check dist e2e e2e-all lab-up lab-down lab-status lab-load parity bench bench-control clean
+.PHONY: help setup run demo test check servers dist e2e e2e-all lab-up lab-down lab-status lab-load parity bench bench-control clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ check: setup ## formatter, linters, types, import contracts and the fast tests
 
 dist: setup ## wheel, source distribution and offline bundles for x86_64 and aarch64, into dist/
 	@PYTHONPATH=deploy $(BIN)/python -m bundle
+
+servers: setup ## the store's tests on PostgreSQL and MariaDB (skipped where they are not installed)
+	$(BIN)/pytest -m servers -rs
 
 e2e: setup ## the tests on the lab, on one Flink (FLINK=1.18|1.19|1.20|2.x, default 1.20)
 	@deploy/preflight.sh lab

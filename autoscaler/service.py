@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,17 +26,20 @@ from autoscaler.cluster import (
     FlinkRest,
     HttpClient,
     Node,
+    Own,
     ResourceManagers,
     YarnScheduler,
+    is_local,
+    own_managers,
 )
 from autoscaler.emrhost import emr_host
 from autoscaler.flinkconf import FlinkConf
-from autoscaler.loop import PUT_TIMEOUT_S, Environment, Fleet, Lane, Memory, Orders, Wire
+from autoscaler.loop import PUT_TIMEOUT_S, Environment, Fleet, Lane, Leadership, Memory, Orders, Wire, lease_time
 from autoscaler.model import JobStatus, Millis
 from autoscaler.options import Layer
 from autoscaler.options.rules import Rules, job_layers, parse_rules
 from autoscaler.settings import Settings, SettingsError, load_settings
-from autoscaler.store import RecoveringStore, open_store, shown_url
+from autoscaler.store import RecoveringStore, is_shared, open_store, shown_url
 from autoscaler.systemd import ServiceManager, service_manager
 from autoscaler.telemetry import Counters, Journal, configure_logging, fleet_collector
 from autoscaler.web import Health, WebServer
@@ -45,11 +49,24 @@ VISIT_THREADS = 4
 TICK: Millis = 500
 ALIVE_WITHIN: Millis = 150_000
 SHIPPED = "jobs submitted from now on have it; a running job keeps the flink-conf it was submitted with"
-FIXED = ("cluster", "resource_managers", "request_timeout", "workers", "store", "http")  # for the life of a process
+FIXED = (
+    "cluster",
+    "resource_managers",
+    "own_resource_manager",
+    "request_timeout",
+    "workers",
+    "store",
+    "http",
+)  # for the life of a process
 
 
 def system_clock() -> Millis:
     return round(time.time() * 1000)
+
+
+def uptime() -> Millis:
+    """A clock that nobody adjusts and that goes on while the machine sleeps."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
 class StepScheduler:
@@ -228,6 +245,18 @@ class Service:
         self._flink_conf_values: dict[str, str] | None = None
         self.rules = parsed_rules(settings)
         managers = ResourceManagers(self._http, settings.resource_managers)
+        self._own_found = Own(problem="not looked for yet")
+        self.leadership = Leadership(
+            holder=f"{socket.gethostname()} pid {os.getpid()} since {_instant(clock())}",
+            cluster=settings.cluster,
+            own=self._own,
+            managers=managers,
+            leases=memory,
+            lease_time=lambda: lease_time(self.settings.discovery_interval),
+            clock=clock,
+            uptime=uptime,
+            journal=self.journal,
+        )
         self.environment = Environment(
             yarn=FilteredYarn(managers, self._filter),
             connect=self._connect,
@@ -237,6 +266,7 @@ class Service:
             journal=self.journal,
             counters=self.counters,
             wire=self._wire,
+            leadership=self.leadership,
         )
         self.fleet = Fleet(self.environment, self._orders(settings), settings.discovery_interval)
 
@@ -249,6 +279,7 @@ class Service:
         """Let a PUT on the wire finish, then start nothing more; false if a PUT did not finish in time."""
         finished = self._wire.close(PUT_TIMEOUT_S + 0.5)
         self._scheduler.stop()
+        self.leadership.resign()
         return finished
 
     def reload(self, settings: Settings) -> None:
@@ -296,9 +327,14 @@ class Service:
         down = self.fleet.down_since
         facts: dict[str, object] = {
             "resource_manager": "answers" if down is None else f"does not answer since {_instant(down)}",
+            "acts": self.leadership.objection or "yes",
             "jobs": len(self.fleet.jobs()),
         }
         return Health(ok=down is None and self.fleet.discovered_at is not None, facts=facts)
+
+    def leads(self) -> bool:
+        """Whether this daemon is the one that acts."""
+        return self.leadership.objection is None
 
     def traffic(self) -> dict[str, int]:
         seen = self._http.traffic()
@@ -307,6 +343,14 @@ class Service:
             "received_bytes": seen.bytes,
             "connections": sum(seen.connections.values()),
         }
+
+    def _own(self) -> Own:
+        """The ResourceManagers of this machine; host names are asked for until they resolve, then never again."""
+        if self._own_found.problem is not None:
+            chosen, managers = self.settings.own_resource_manager, self.settings.resource_managers
+            shared = is_shared(self.settings.store.url)
+            self._own_found = own_managers(managers, chosen, is_local, shared_store=shared)
+        return self._own_found
 
     def _filter(self) -> ApplicationFilter:
         wanted = self.settings.applications
@@ -385,7 +429,7 @@ def run(settings: Settings, config: Path | None) -> int:
     with Wishes() as wishes:
         store = opened_store(settings, journal)
         service = Service(settings, store, journal=journal)
-        registry = fleet_collector(service.counters, service.statuses, service.traffic)
+        registry = fleet_collector(service.counters, service.statuses, service.traffic, service.leads)
         web = WebServer(settings.http.host, settings.http.port, registry, service.healthy, service.ready)
         manager = service_manager(os.environ)
         service.start()

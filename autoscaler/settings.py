@@ -21,6 +21,8 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
@@ -120,6 +122,7 @@ class Settings(BaseSettings):
     resource_managers: Annotated[
         tuple[Address, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_at_least_one)
     ] = ("http://localhost:8088",)
+    own_resource_manager: Literal["auto", "any"] | Address = "auto"
     flink_conf: Path | None = Path("/etc/flink/conf")
     emr_info: Paths = (Path("/emr/instance-controller/lib/info"), Path("/mnt/var/lib/info"))
     applications: Applications = Applications()
@@ -130,6 +133,15 @@ class Settings(BaseSettings):
     http: Http = Http()
     log: Log = Log()
     rules: tuple[Mapping[str, Any], ...] = ()
+
+    @field_validator("own_resource_manager")
+    @classmethod
+    def _is_listed(cls, value: str, others: ValidationInfo) -> str:
+        listed = others.data.get("resource_managers", ())
+        if value not in ("auto", "any", *listed):
+            raise ValueError(f"expected auto, any, or one of resource_managers: {', '.join(listed)}")
+        return value
+
     _source: str = PrivateAttr(default="the environment")
     _rule_lines: tuple[int, ...] = PrivateAttr(default=())
 

@@ -1,6 +1,7 @@
 #!/bin/bash
-# All tests: the fast and the slow ones, then those on the lab with Flink 1.20 and, where versions differ, 1.18.
-# Without a JDK the lab is left out, and the last line says so; in CI that is a failure.
+# All tests: the fast and the slow ones, those on PostgreSQL and MariaDB, then those on the lab with Flink 1.20 and, where
+# versions differ, 1.18. Without a JDK the lab is left out, without the servers theirs, and a line says so; in CI that is
+# a failure.
 set -u
 cd "$(dirname "$0")/.." || exit
 deploy/preflight.sh lab
@@ -9,8 +10,14 @@ lab=$?
 make --no-print-directory setup || exit 1
 
 failed=0
-.venv/bin/pytest -m "not e2e and not slow" -n 4 || failed=1
-.venv/bin/pytest -m slow -n 2 || failed=1
+.venv/bin/pytest -m "not e2e and not slow and not servers" -n 4 || failed=1
+.venv/bin/pytest -m "slow and not servers" -n 2 || failed=1
+if [ -x "$(command -v mariadbd || echo /usr/sbin/mariadbd)" ] && ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
+    .venv/bin/pytest -m servers || failed=1
+else
+    echo "LEFT OUT: the store's tests on database servers (apt-get install postgresql mariadb-server)"
+    [ "${CI:-}" != true ] || failed=1
+fi
 if [ $lab -eq 3 ]; then
     echo "LEFT OUT: the end-to-end tests on the lab (no JDK 17 with Maven; see above how to install them)"
     [ "${CI:-}" != true ] || exit 1

@@ -19,7 +19,8 @@ from autoscaler.cluster.flink_json import (
     TaskManagers,
     VertexCounters,
 )
-from autoscaler.cluster.http import Gate, HttpClient, PutAnswer, PutResult, Traffic
+from autoscaler.cluster.http import Gate, HttpClient, Objection, PutAnswer, PutResult, Traffic
+from autoscaler.cluster.own import Own, is_local, own_managers
 from autoscaler.cluster.readings import (
     BUSY,
     VertexReading,
@@ -50,6 +51,8 @@ __all__ = [
     "JobOverview",
     "Memory",
     "Node",
+    "Objection",
+    "Own",
     "PutAnswer",
     "PutResult",
     "Queue",
@@ -64,6 +67,8 @@ __all__ = [
     "VertexCounters",
     "VertexReading",
     "YarnScheduler",
+    "is_local",
+    "own_managers",
     "partitions",
     "vertex_reading",
     "wanted_aggregates",

@@ -20,7 +20,7 @@ from autoscaler.cluster.flink_json import (
     TaskManager,
     TaskManagers,
 )
-from autoscaler.cluster.http import JsonHttp, PutAnswer
+from autoscaler.cluster.http import JsonHttp, Objection, PutAnswer
 from autoscaler.model import Bounds, VertexId
 
 _ALL: Final = "min,max,avg,sum"
@@ -110,7 +110,11 @@ class FlinkRest:
         return self._read(f"jobs/{job_id}/resource-requirements", flink_json.parse_requirements, dict)
 
     def put_requirements(
-        self, job_id: str, bounds: Mapping[VertexId, Bounds], timeout_s: float | None = None
+        self,
+        job_id: str,
+        bounds: Mapping[VertexId, Bounds],
+        timeout_s: float | None = None,
+        objection: Objection = lambda: None,
     ) -> PutAnswer:
         """Ask for new bounds of every vertex. ACCEPTED is not yet achieved."""
         body = {
@@ -118,7 +122,7 @@ class FlinkRest:
             for vertex, bound in bounds.items()
         }
         url = f"{self._base}jobs/{job_id}/resource-requirements"
-        return self._http.put_json(url, body, self._gate, timeout_s or self._timeout_s)
+        return self._http.put_json(url, body, self._gate, timeout_s or self._timeout_s, objection)
 
     def task_managers(self) -> TaskManagers:
         return self._read("overview", flink_json.parse_task_managers, dict)

@@ -45,6 +45,8 @@ class PutResult(StrEnum):
     REJECTED = "REJECTED"
     NOT_SENT = "NOT_SENT"
     """It did not reach the application: no connection, or the proxy answered in its place."""
+    WITHDRAWN = "WITHDRAWN"
+    """Nothing was sent, because at the last moment somebody objected."""
     UNCERTAIN = "UNCERTAIN"
     """It may have been carried out; only looking will tell."""
 
@@ -65,6 +67,14 @@ class Traffic:
     requests: int
     bytes: int
     connections: Mapping[str, int]
+
+
+Objection = Callable[[], str | None]
+"""Asked on the open connection of a PUT, right before it is sent; a text keeps it from being sent."""
+
+
+class _Withdrawn(Exception):  # noqa: N818 - what it is, like the errors of this package
+    pass
 
 
 class Gate:
@@ -103,7 +113,12 @@ class JsonHttp(Protocol):
     def get_json(self, url: str, gate: Gate | None = None, timeout_s: float | None = None) -> Any: ...
     def date(self, url: str, timeout_s: float | None = None) -> int | None: ...
     def put_json(
-        self, url: str, body: object, gate: Gate | None = None, timeout_s: float | None = None
+        self,
+        url: str,
+        body: object,
+        gate: Gate | None = None,
+        timeout_s: float | None = None,
+        objection: Objection = lambda: None,
     ) -> PutAnswer: ...
 
 
@@ -194,16 +209,23 @@ class HttpClient:
         except ValueError:
             return None
 
-    def put_json(self, url: str, body: object, gate: Gate | None = None, timeout_s: float | None = None) -> PutAnswer:
+    def put_json(
+        self,
+        url: str,
+        body: object,
+        gate: Gate | None = None,
+        timeout_s: float | None = None,
+        objection: Objection = lambda: None,
+    ) -> PutAnswer:
         """Send a PUT exactly once, on a connection of its own, and say what is known of it."""
         timeout = timeout_s or self.timeout_s
         if gate is None:
-            return self._write(url, body, timeout)
+            return self._write(url, body, timeout, objection)
         if not gate.enter(timeout):
             message = f"{_where('PUT', url)}: not sent, earlier requests to it did not end in {timeout:g} s"
             return PutAnswer(result=PutResult.NOT_SENT, status=None, message=message)
         try:
-            return self._write(url, body, timeout)
+            return self._write(url, body, timeout, objection)
         finally:
             gate.leave()
 
@@ -230,19 +252,28 @@ class HttpClient:
             return _parsed("GET", url, reply)
         raise failure("GET", url, reply)
 
-    def _write(self, url: str, body: object, timeout: float) -> PutAnswer:
+    def _write(self, url: str, body: object, timeout: float, objection: Objection) -> PutAnswer:
         # The proxy re-encodes a body as ISO-8859-1, line by line: one line of ASCII comes out as it went in.
         text = json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
         headers = CaseInsensitiveDict(self._put_headers | {"Content-Length": str(len(text))})
         opened: list[str] = []
         # The proxy closes idle connections, and a PUT lost on one could not be told from a PUT carried out.
         # So it gets a connection of its own, which also tells whether anything can have been sent.
-        adapter = Adapter(pool_size=1, opened=opened.append)
+
+        def connected(origin: str) -> None:
+            opened.append(origin)
+            said = objection()
+            if said is not None:
+                raise _Withdrawn(said)
+
+        adapter = Adapter(pool_size=1, opened=connected)
         try:
             reply = self._exchange(adapter, Request("PUT", url, headers, text), timeout)
         except Transient as error:
             result = PutResult.UNCERTAIN if opened else PutResult.NOT_SENT
             return PutAnswer(result=result, status=None, message=str(error))
+        except _Withdrawn as error:
+            return PutAnswer(result=PutResult.WITHDRAWN, status=None, message=str(error))
         finally:
             adapter.close()
             for origin in opened:

@@ -108,9 +108,9 @@ class ResourceManagers:
         """The address last known to be active."""
         return self._active
 
-    def ha_state(self, address: str) -> str:
+    def ha_state(self, address: str, timeout_s: float | None = None) -> str:
         """Ask one ResourceManager for its part, ACTIVE or STANDBY; one that names none is ACTIVE."""
-        document = self._http.get_json(_base(address) + _INFO, timeout_s=self._timeout_s)
+        document = self._http.get_json(_base(address) + _INFO, timeout_s=timeout_s or self._timeout_s)
         info = document.get("clusterInfo") if isinstance(document, dict) else None
         if not isinstance(info, dict):
             raise Transient("unexpected", f"GET {address}{_INFO}: expected clusterInfo, got {document!r:.100}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from autoscaler.commands.output import print_json
 from autoscaler.commands.show import print_statuses
 from autoscaler.loop import Memory
-from autoscaler.model import Command, History, JobKey, JobStatus, Millis, Request, Sample, Topology, Window
+from autoscaler.model import Command, History, JobKey, JobStatus, Lease, Millis, Request, Sample, Topology, Window
 from autoscaler.service import Service, opened_store
 from autoscaler.settings import Settings
 from autoscaler.store import RecoveringStore, Store, StoreError, StoreUnavailable, open_existing
@@ -61,6 +61,10 @@ class NothingRemembered:
 
     def forget(self, key: JobKey) -> None: ...
     def retain(self, now: Millis) -> None: ...
+    def hold_lease(self, cluster: str, holder: str, duration: Millis, now: Millis) -> Lease:
+        raise StoreUnavailable("a plan takes no lease")
+
+    def release_lease(self, cluster: str, holder: str, now: Millis) -> None: ...
 
 
 def run_once(settings: Settings, patience_s: float, *, as_json: bool) -> int:

@@ -12,6 +12,7 @@ from autoscaler.loop.action import PUT_TIMEOUT_S
 from autoscaler.loop.application import Orders
 from autoscaler.loop.contract import VALIDATORS, Contract, contract
 from autoscaler.loop.fleet import Fleet
+from autoscaler.loop.leadership import Leadership, lease_time
 from autoscaler.loop.ports import Clock, Environment, Flink, Lane, Memory, Scheduler, Yarn
 from autoscaler.loop.wire import Wire
 
@@ -24,10 +25,12 @@ __all__ = [
     "Fleet",
     "Flink",
     "Lane",
+    "Leadership",
     "Memory",
     "Orders",
     "Scheduler",
     "Wire",
     "Yarn",
     "contract",
+    "lease_time",
 ]

@@ -122,6 +122,7 @@ STATE_AFTER: Mapping[PutResult, RequestState] = {
     PutResult.UNCERTAIN: RequestState.SENT,  # it may have been carried out: watching will tell
     PutResult.REJECTED: RequestState.REJECTED,
     PutResult.NOT_SENT: RequestState.VOID,
+    PutResult.WITHDRAWN: RequestState.VOID,
 }
 
 

@@ -98,6 +98,8 @@ class Fleet:
             running = self._env.yarn.applications()
             self._failures, self._down_since = 0, None
             self._env.journal.over("resourcemanager", "the ResourceManager answers again")
+            if self._env.leadership.review():
+                self._begin_to_act(now)
             self._meet(running, now)
         except ClusterError as error:
             self._failures += 1
@@ -110,6 +112,12 @@ class Fleet:
             self._env.journal.error("discovery failed", error)
         finally:
             self._env.scheduler.at(self._env.clock() + wait, self._discover, name="discovery", lane=Lane.DISCOVERY)
+
+    def _begin_to_act(self, now: Millis) -> None:
+        """Take up every job anew from what the store holds, which another daemon may have written until now: its
+        requests in flight, its history. Where it holds nothing, windows fill before anything is scaled."""
+        for application in self.applications():
+            application.start_over(now)
 
     def _meet(self, running: tuple[Application, ...], now: Millis) -> None:
         """Compare what runs with what is known. Who left goes first, so that a successor gets the name."""

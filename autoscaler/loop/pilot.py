@@ -119,7 +119,7 @@ class Pilot:
             note = self._upkeep.keep_up(subject, details, window, now) if self._may_touch() else None
             if self._is_pinned():
                 self._pending, decision = None, withheld(decision, window, before, Reason.PINNED)
-                detail = self._upkeep.pin(subject, details, now) if self._acting() and self._recalled else "pinned"
+                detail = self._upkeep.pin(subject, details, now) if self._leads() and self._recalled else "pinned"
             elif decision.rescale:
                 decision, objection = self._allotment.fit(subject, decision, observed.topology, now)
                 if objection is None:
@@ -150,7 +150,11 @@ class Pilot:
         """Whether anything at all may be asked of the job: one that is paused or pinned is left alone."""
         if self._contract.pins:
             return False
-        return self._acting() and self._recalled and self._contract.policy.scaling_enabled
+        return self._leads() and self._recalled and self._contract.policy.scaling_enabled
+
+    def _leads(self) -> bool:
+        """Whether this daemon is told to act, and is the one of several that does."""
+        return self._acting() and self._env.leadership.objection is None
 
     def _is_pinned(self) -> bool:
         return bool(self._contract.pins) and self._contract.policy.scaling_enabled
@@ -177,6 +181,9 @@ class Pilot:
             return self._contract.advice.reason, f"would scale {wish}"
         if not self._acting():
             return Reason.ADVISE_ONLY, f"would scale {wish}"
+        standby = self._env.leadership.objection
+        if standby is not None:
+            return Reason.STANDBY, f"would scale {wish}; this daemon stands by: {standby}"
         if not self._recalled:
             return Reason.STORE_UNAVAILABLE, f"not sent, a request in flight may be stored and cannot be read: {wish}"
         if self._watch.open is not None:

@@ -15,6 +15,7 @@ from autoscaler.cluster import (
     JobDetails,
     JobOverview,
     Node,
+    Objection,
     PutAnswer,
     TaskManager,
     TaskManagers,
@@ -23,6 +24,7 @@ from autoscaler.cluster import (
 from autoscaler.cluster import (
     Memory as TaskManagerMemory,
 )
+from autoscaler.loop.leadership import Leadership, Leases
 from autoscaler.loop.wire import Wire
 from autoscaler.model import (
     Bounds,
@@ -93,13 +95,18 @@ class Flink(Protocol):
     def checkpoints(self, job_id: str) -> Checkpoints: ...
     def checkpoint_interval_ms(self, job_id: str) -> Millis | None: ...
     def requirements(self, job_id: str) -> Mapping[VertexId, Bounds]: ...
-    def put_requirements(self, job_id: str, bounds: Mapping[VertexId, Bounds], timeout_s: float) -> PutAnswer: ...
+    def put_requirements(
+        self, job_id: str, bounds: Mapping[VertexId, Bounds], timeout_s: float, objection: Objection
+    ) -> PutAnswer:
+        """Send once, unless ``objection``, asked right before that, says why not."""
+        ...
+
     def task_managers(self) -> TaskManagers: ...
     def task_manager_list(self) -> tuple[TaskManager, ...]: ...
     def memory(self) -> TaskManagerMemory: ...
 
 
-class Memory(Protocol):
+class Memory(Leases, Protocol):
     """What outlives the process. ``epoch`` changes when it had to begin anew, without what it held before."""
 
     @property
@@ -136,3 +143,4 @@ class Environment:
     journal: Journal
     counters: Counters
     wire: Wire
+    leadership: Leadership

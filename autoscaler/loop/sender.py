@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from autoscaler.cluster import PutAnswer, PutResult
+from autoscaler.cluster import Objection, PutAnswer, PutResult
 from autoscaler.loop import action
 from autoscaler.loop.ports import Environment, Flink
 from autoscaler.loop.storing import store_failed
@@ -37,6 +37,9 @@ class Sender:
 
     def send(self, flink: Flink, request: Request, topology: Topology, policy: Policy) -> action.Objection | None:
         """Send a request and watch it; return why it was not sent."""
+        standby = self._env.leadership.objection
+        if standby is not None:
+            return Reason.STANDBY, f"not sent, this daemon stands by: {standby}; wanted {request.reason}"
         if not self._undisturbed():
             return Reason.COMMANDED, f"not sent, an operator's command arrived: {request.reason}"
         with self._env.wire as open_for_sending:
@@ -48,7 +51,7 @@ class Sender:
                 store_failed(self._env, error)
                 return Reason.STORE_UNAVAILABLE, f"not sent, the intent cannot be stored: {request.reason}"
             sent_at = self._env.clock()
-            answer = _readable(_put(flink, request), topology)
+            answer = _readable(_put(flink, request, self._env.leadership.last_objection), topology)
             request = action.answered(request, answer, sent_at)
             self._watch.store(request)
         self._env.journal.requested(request)
@@ -59,6 +62,8 @@ class Sender:
                     bounds=dict(request.requirements), running_since=request.running_since, message=answer.message
                 )
             return Reason.REJECTED, f"Flink refused: {answer.message}; wanted {request.reason}"
+        if answer.result is PutResult.WITHDRAWN:
+            return Reason.STANDBY, f"not sent: {answer.message}; wanted {request.reason}"
         if answer.result is PutResult.NOT_SENT:
             return Reason.UNREACHABLE, f"not sent: {answer.message}; wanted {request.reason}"
         self._env.counters.add("requests_sent")
@@ -75,10 +80,10 @@ class Sender:
         return None
 
 
-def _put(flink: Flink, request: Request) -> PutAnswer:
+def _put(flink: Flink, request: Request, objection: Objection) -> PutAnswer:
     """Send once. Whatever goes wrong after the intent is stored leaves open whether the request was carried out."""
     try:
-        return flink.put_requirements(request.job_id, request.requirements, action.PUT_TIMEOUT_S)
+        return flink.put_requirements(request.job_id, request.requirements, action.PUT_TIMEOUT_S, objection)
     except Exception as error:
         return PutAnswer(result=PutResult.UNCERTAIN, status=None, message=f"{type(error).__name__}: {error}")
 

@@ -10,6 +10,7 @@ from autoscaler.model.base import JobKey, Millis, VertexId, frozen
 from autoscaler.model.decision import Decision, Evaluation, Event, EventKind, Grant, Limit, Reason, Sizing
 from autoscaler.model.history import DelayedRequest, DelayedScaleDown, History, Restart, Scaling
 from autoscaler.model.job import NOTHING, Cluster, Input, Resource, Topology, Vertex
+from autoscaler.model.lease import Lease
 from autoscaler.model.policy import NO_VERTEX_RULES, Alignment, BusyTimeAggregator, Command, Policy, VertexRule
 from autoscaler.model.request import Bounds, Fare, Life, Outcome, Phase, Request, RequestKind, RequestState, Transition
 from autoscaler.model.samples import Sample, VertexSample, Window
@@ -35,6 +36,7 @@ __all__ = [
     "Input",
     "JobKey",
     "JobStatus",
+    "Lease",
     "Life",
     "Limit",
     "Millis",

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     WAITS_ITS_TURN = "WAITS_ITS_TURN"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     STOPPING = "STOPPING"
+    STANDBY = "STANDBY"
 
 
 class EventKind(StrEnum):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from autoscaler.cluster import Application, FlinkRest, ResourceManagers
-from autoscaler.loop import Environment, Fleet, Orders, Wire
+from autoscaler.cluster import Application, FlinkRest, Own, ResourceManagers
+from autoscaler.loop import Environment, Fleet, Leadership, Orders, Wire, lease_time
 from autoscaler.model import JobKey, Millis, RequestState
 from autoscaler.options import APACHE, EMR, OptionError, policy, profile_layer
 from autoscaler.sim.cluster import SimCluster
@@ -98,15 +98,27 @@ def simulate(
 def fleet_on(edge: Edge, time: VirtualTime, store: Store, profile: str) -> Fleet:
     """The daemon's loop on a simulated edge; everything in it is what the daemon runs."""
     http = DirectHttp(edge)
+    managers, journal = Managers(http, [RM]), Journal()
     environment = Environment(
-        yarn=Managers(http, [RM]),
+        yarn=managers,
         connect=lambda application: FlinkRest(http, application.id, application.tracking_url or ""),
         memory=store,
         scheduler=time,
         clock=time.clock,
-        journal=Journal(),
+        journal=journal,
         counters=Counters(),
         wire=Wire(),
+        leadership=Leadership(
+            holder="simulated",
+            cluster=CLUSTER,
+            own=Own,
+            managers=managers,
+            leases=store,
+            lease_time=lambda: lease_time(DISCOVERY_INTERVAL),
+            clock=time.clock,
+            uptime=time.clock,
+            journal=journal,
+        ),
     )
     orders = Orders(
         cluster=CLUSTER,

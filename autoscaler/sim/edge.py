@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from autoscaler.cluster import Gate, PutAnswer, PutResult, Transient
+from autoscaler.cluster import Gate, Objection, PutAnswer, PutResult, Transient
 from autoscaler.cluster.http import Reply, failure, put_answer
 from autoscaler.model import Bounds, Millis, VertexId
 from autoscaler.sim import flink_documents as flink
@@ -278,7 +278,17 @@ class DirectHttp:
         self.get_json(url, timeout_s=timeout_s)
         return self._edge.cluster.now // 1000 * 1000
 
-    def put_json(self, url: str, body: object, gate: Gate | None = None, timeout_s: float | None = None) -> PutAnswer:
+    def put_json(
+        self,
+        url: str,
+        body: object,
+        gate: Gate | None = None,
+        timeout_s: float | None = None,
+        objection: Objection = lambda: None,
+    ) -> PutAnswer:
+        said = objection()
+        if said is not None:
+            return PutAnswer(result=PutResult.WITHDRAWN, status=None, message=said)
         try:
             answered = self._edge.answer("PUT", url, json.dumps(body).encode())
         except NoAnswer as error:

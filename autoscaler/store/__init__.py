@@ -9,7 +9,7 @@
 the caller goes on.
 """
 
-from autoscaler.store.engine import check_usable, file_of, shown_url
+from autoscaler.store.engine import check_usable, file_of, is_shared, shown_url
 from autoscaler.store.errors import StoreError, StoreUnavailable
 from autoscaler.store.opening import Opened, open_existing, open_store, open_to_command
 from autoscaler.store.recovering import RecoveringStore
@@ -30,6 +30,7 @@ __all__ = [
     "Writer",
     "check_usable",
     "file_of",
+    "is_shared",
     "open_existing",
     "open_store",
     "open_to_command",

@@ -24,17 +24,27 @@ from sqlalchemy import (
     StaticPool,
     create_engine,
     event,
-    insert,
-    inspect,
     make_url,
-    select,
 )
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from autoscaler.model import Millis
 from autoscaler.store.errors import StoreError, is_corruption, translated
-from autoscaler.store.schema import SCHEMA_VERSION, metadata, schema_version
+from autoscaler.store.migrating import found_revision, has_tables_of_others, is_begun, newest, refuse_newer, upgrade
+
+# The drivers that are tested and come with the extras; another one is used if the URL names it.
+_DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
+# A server that hangs must not hold the threads of the daemon: nothing it is asked takes long.
+_SERVER_S = 5
+_SERVER_ARGUMENTS: dict[str, dict[str, object]] = {
+    "psycopg": {
+        "connect_timeout": _SERVER_S,
+        "tcp_user_timeout": _SERVER_S * 1000,
+        "options": f"-c statement_timeout={_SERVER_S * 1000} -c lock_timeout={_SERVER_S * 1000}",
+    },
+    "pymysql": {"connect_timeout": _SERVER_S, "read_timeout": _SERVER_S, "write_timeout": _SERVER_S},
+}
 
 WRITES = {"autoscaler_writes": True}
 DURABLE_WRITES = {"autoscaler_writes": True, "autoscaler_durable": True}
@@ -77,6 +87,7 @@ def place_of(url: str) -> Place:
             "store.url is not a database URL; write it like sqlite:////var/lib/autoscaler/history.db"
         ) from None
     name = parsed.database
+    parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
     if parsed.get_backend_name() != "sqlite" or name in (None, "", ":memory:"):
         return Place(url=parsed, path=None)
     if name.startswith("file:"):
@@ -92,6 +103,11 @@ def file_of(url: str) -> Path | None:
 def shown_url(url: str) -> str:
     """Return where a store is, without the password its URL may hold."""
     return str(place_of(url))
+
+
+def is_shared(url: str) -> bool:
+    """Say whether other machines can reach a store: one on a server, not a file."""
+    return not place_of(url).is_sqlite
 
 
 # ------------------------------------------------------------------ the file
@@ -233,30 +249,39 @@ def _sqlite_engine(place: Place, url: URL) -> Engine:
 
 def _server_engine(place: Place) -> Engine:
     try:
-        return create_engine(place.url, pool_size=8, max_overflow=24, pool_use_lifo=True, pool_pre_ping=True)
+        arguments = _SERVER_ARGUMENTS.get(place.url.get_driver_name(), {})
+        return create_engine(
+            place.url, pool_size=8, max_overflow=24, pool_use_lifo=True, pool_pre_ping=True, connect_args=arguments
+        )
     except (ImportError, NoSuchModuleError) as error:
-        raise StoreError(f"store.url {place}: {error}; install the database's driver beside the autoscaler") from error
+        raise StoreError(
+            f"store.url {place}: {error}; install the database's driver beside the autoscaler: "
+            "pip install 'flink-yarn-autoscaler[postgresql]' or [mysql]"
+        ) from error
 
 
 # ------------------------------------------------------------------ the schema
 
 
 def ensure_schema(engine: Engine, place: Place) -> None:
-    """Create what is missing; refuse a store of another program or of a newer autoscaler."""
+    """Create or bring up to date; refuse a store of another program or of a newer autoscaler."""
     with translated(str(place)):
         if _is_current(engine, place):
             return
-        with engine.connect().execution_options(**WRITES) as connection, connection.begin():
-            metadata.create_all(connection)
-            if connection.scalar(select(schema_version.c.version)) is None:
-                connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
+        with engine.connect().execution_options(**DURABLE_WRITES) as connection, connection.begin():
+            upgrade(connection)
 
 
 def require_schema(engine: Engine, place: Place) -> None:
-    """Refuse a store that nothing has been written to."""
+    """Refuse a store that nothing has been written to, or that the daemon has still to bring up to date."""
     with translated(str(place)):
-        if not _is_current(engine, place):
-            raise StoreError(no_store_yet(place))
+        if _is_current(engine, place):
+            return
+        if is_begun(engine):
+            raise StoreError(
+                f"{place} is of an older autoscaler; `autoscaler run` of this version brings it up to date as it starts"
+            )
+        raise StoreError(no_store_yet(place))
 
 
 def no_store_yet(place: Place) -> str:
@@ -264,16 +289,10 @@ def no_store_yet(place: Place) -> str:
 
 
 def _is_current(engine: Engine, place: Place) -> bool:
-    tables = set(inspect(engine).get_table_names())
-    if place.is_sqlite and tables and schema_version.name not in tables:
-        raise StoreError(f"{place} is a database of another program; set store.url to a file of its own")
-    if schema_version.name not in tables:
+    revision = found_revision(engine)
+    if revision is None:
+        if place.is_sqlite and has_tables_of_others(engine):
+            raise StoreError(f"{place} is a database of another program; set store.url to a file of its own")
         return False
-    with engine.connect() as connection:
-        version = connection.scalar(select(schema_version.c.version))
-    if version is not None and version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{place} was written by a newer autoscaler (schema {version}, this one knows {SCHEMA_VERSION}); "
-            "install that version again, or move the store away to begin a new history"
-        )
-    return version is not None
+    refuse_newer(revision, str(place))
+    return revision == newest()

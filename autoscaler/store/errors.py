@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 _ADVICE = {
@@ -31,7 +31,7 @@ class StoreUnavailable(StoreError):  # noqa: N818 - a condition that passes, not
     """The store did not take or give something now. Go on without it; it recovers by itself.
 
     ``corrupt`` says that it will not, because its content is damaged: ``open_store`` sets the file aside. ``busy``
-    says that another process holds it, which took the whole busy time-out to find out.
+    says that another process holds it, or that its server does not answer, which may have taken a time-out to find out.
     """
 
     def __init__(self, message: str, *, corrupt: bool = False, busy: bool = False) -> None:
@@ -61,4 +61,10 @@ def translated(place: str) -> Iterator[None]:
         original = error.orig if isinstance(error, DBAPIError) else error
         advice = _ADVICE.get(primary_code(error) or 0)
         text = f"store {place}: {original}" + (f" ({advice})" if advice else "")
-        raise StoreUnavailable(text, corrupt=is_corruption(error), busy=primary_code(error) in _BUSY) from error
+        raise StoreUnavailable(text, corrupt=is_corruption(error), busy=_is_busy(error)) from error
+
+
+def _is_busy(error: BaseException) -> bool:
+    """Whether it took time to find out: another process holds the file, or a server cannot be reached or hangs."""
+    code = primary_code(error)
+    return code in _BUSY if code is not None else isinstance(error, OperationalError)

@@ -13,6 +13,7 @@ from autoscaler.model import (
     History,
     JobKey,
     JobStatus,
+    Lease,
     Millis,
     Request,
     Sample,
@@ -39,6 +40,9 @@ class RecoveringStore:
     since, so its windows fill anew before anything is scaled. Requests carry the epoch in their number, so that one
     stored before is never taken for another that got its number since.
 
+    A daemon that stands by keeps nothing: what it would write is the acting one's to write. It shows its statuses only
+    while nobody holds the lease, as nobody else does.
+
     Calls wait for each other, so that none uses the old file while it is moved.
     """
 
@@ -53,7 +57,10 @@ class RecoveringStore:
         self._use(opened.store)
         self._epoch = 0
         self._held_until: Millis = 0
+        self._held_why = ""
         self._moved: dict[int, int] = {}
+        self._keeps = True
+        self._shows = True
         self._lock = threading.RLock()
 
     @property
@@ -64,7 +71,7 @@ class RecoveringStore:
         self._store.close()
 
     def append_sample(self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample) -> None:
-        self._on(lambda store: store.append_sample(key, topology, running_since, sample))
+        self._keep(lambda store: store.append_sample(key, topology, running_since, sample))
 
     def window(self, key: JobKey, since: Millis) -> Window | None:
         return self._on(lambda store: store.window(key, since))
@@ -73,13 +80,15 @@ class RecoveringStore:
         return self._on(lambda store: store.memory(key))
 
     def save_memory(self, key: JobKey, history: History) -> None:
-        self._on(lambda store: store.save_memory(key, history))
+        self._keep(lambda store: store.save_memory(key, history))
 
     def record_decision(self, key: JobKey, decision: Decision, detail: str) -> None:
-        self._on(lambda store: store.record_decision(key, decision, detail))
+        self._keep(lambda store: store.record_decision(key, decision, detail))
 
     def add_request(self, request: Request) -> int:
         with self._lock:
+            if not self._keeps:
+                raise StoreUnavailable("another daemon acts, and it alone stores requests")
             number = self._on(lambda store: store.add_request(request))
             return number + (self._epoch << _EPOCH_BITS)
 
@@ -87,6 +96,8 @@ class RecoveringStore:
         """Replace what is known of a request; one from before the store began anew is added to it."""
         assert request.id is not None
         with self._lock:
+            if not self._keeps:
+                return
             number = self._moved.get(request.id, request.id)
             if number >> _EPOCH_BITS == self._epoch:
                 own = replace(request, id=number & ((1 << _EPOCH_BITS) - 1))
@@ -107,7 +118,8 @@ class RecoveringStore:
             return tuple(replace(r, id=(r.id or 0) + (self._epoch << _EPOCH_BITS)) for r in found)
 
     def save_status(self, status: JobStatus) -> None:
-        self._on(lambda store: store.save_status(status))
+        if self._shows:
+            self._on(lambda store: store.save_status(status))
 
     def statuses(self) -> tuple[JobStatus, ...]:
         return self._on(lambda store: store.statuses())
@@ -116,30 +128,50 @@ class RecoveringStore:
         return self._on(lambda store: store.commands(cluster, now))
 
     def set_command(self, command: Command) -> None:
-        self._on(lambda store: store.set_command(command))
+        self._keep(lambda store: store.set_command(command))
 
     def mark_absent(self, key: JobKey, at: Millis) -> None:
-        self._on(lambda store: store.mark_absent(key, at))
+        self._keep(lambda store: store.mark_absent(key, at))
 
     def present(self, key: JobKey) -> None:
-        self._on(lambda store: store.present(key))
+        self._keep(lambda store: store.present(key))
 
     def absent(self) -> Mapping[JobKey, Millis]:
         return self._on(lambda store: store.absent())
 
     def forget(self, key: JobKey) -> None:
-        self._on(lambda store: store.forget(key))
+        self._keep(lambda store: store.forget(key))
 
     def retain(self, now: Millis) -> Retained:
-        return self._on(lambda store: store.retain(now))
+        return self._on(lambda store: store.retain(now)) if self._keeps else Retained()
+
+    # -------------------------------------------------------------- the lease
+
+    def hold_lease(self, cluster: str, holder: str, duration: Millis, now: Millis) -> Lease:
+        with self._lock:
+            lease = self._on(lambda store: store.hold_lease(cluster, holder, duration, now))
+            self._keeps = self._shows = lease.holder == holder
+            return lease
+
+    def release_lease(self, cluster: str, holder: str, now: Millis) -> Lease | None:
+        with self._lock:
+            self._keeps = False
+            other = self._on(lambda store: store.release_lease(cluster, holder, now))
+            self._shows = other is None
+            return other
 
     # -------------------------------------------------------------- recovering
+
+    def _keep(self, call: Callable[[Store], None]) -> None:
+        with self._lock:
+            if self._keeps:
+                self._on(call)
 
     def _on(self, call: Callable[[Store], _T]) -> _T:
         """Do it, and once more on a new store if this one is damaged."""
         with self._lock:
             if self._clock() < self._held_until:
-                raise StoreUnavailable(f"store {self._store}: another process holds the store", busy=True)
+                raise StoreUnavailable(self._held_why, busy=True)
             try:
                 if self._path is not None and inode(self._path) != self._inode:
                     self._store.close()
@@ -148,7 +180,7 @@ class RecoveringStore:
                 return call(self._store)
             except StoreUnavailable as error:
                 if error.busy:
-                    self._held_until = self._clock() + HELD_FOR
+                    self._held_until, self._held_why = self._clock() + HELD_FOR, str(error)
                 if not error.corrupt or self._path is None:
                     raise
                 self._store.close()

@@ -4,6 +4,8 @@ Values are packed by ``codec`` into one column per row; only what a query looks 
 row belongs to a job by ``job_id``; ``jobs.identity`` is a digest of (cluster, application, job), because
 names have no length limit, may hold any character, and must not be compared without case as MySQL does by
 default.
+
+A change here needs a step in ``migrations/versions`` that makes it in the stores there are.
 """
 
 from __future__ import annotations
@@ -26,16 +28,12 @@ from sqlalchemy import (
 from autoscaler.model import Command, JobKey
 from autoscaler.store.codec import to_json
 
-SCHEMA_VERSION = 1
-
 # SQLite numbers rows by itself only where the type is literally INTEGER; its integers have 64 bits anyway.
 _Id = BigInteger().with_variant(Integer, "sqlite")
 _Time = BigInteger  # epoch milliseconds
 _Packed = LargeBinary(2**24 - 1)  # the length makes MySQL choose MEDIUMBLOB over its 64-KiB BLOB
 
 metadata = MetaData()
-
-schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
 
 # Numbers of jobs and requests are never given twice (AUTOINCREMENT): another process may still hold an old
 # one.
@@ -116,6 +114,16 @@ commands = Table(
     Column("command", _Packed, nullable=False),
 )
 
+# One row per cluster, found by a digest of its name: who may act and write.
+leases = Table(
+    "leases",
+    metadata,
+    Column("cluster", String(64), primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("expires_at", _Time, nullable=False),
+)
+
 OF_ONE_JOB = (samples, plans, decisions, requests, statuses)
 
 
@@ -132,6 +140,11 @@ def identity_of(key: JobKey) -> str:
 def identity_of_command(command: Command) -> str:
     """Return the digest a command is found by: what it sets, and of whom."""
     return _digest(to_json([command.cluster, command.target, command.option]))
+
+
+def identity_of_cluster(cluster: str) -> str:
+    """Return the digest a cluster's lease is found by."""
+    return _digest(cluster)
 
 
 def _digest(name: str) -> str:

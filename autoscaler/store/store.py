@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Table, bindparam, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import Select
 
 from autoscaler.model import (
@@ -18,6 +19,7 @@ from autoscaler.model import (
     History,
     JobKey,
     JobStatus,
+    Lease,
     Millis,
     Request,
     RequestState,
@@ -29,6 +31,7 @@ from autoscaler.model import (
 from autoscaler.store.codec import from_json, load, unpack, unpack_sample, vertex_ids
 from autoscaler.store.engine import DURABLE_WRITES, WRITES, Place
 from autoscaler.store.errors import StoreUnavailable, translated
+from autoscaler.store.leasing import begin, check, hold, release
 from autoscaler.store.retention import (
     Retained,
     Size,
@@ -82,6 +85,7 @@ class Store:
         # Writers wait for each other here instead of in SQLite, which would poll. It guards ``_known`` too.
         self._lock = threading.RLock()
         self._known: dict[JobKey, Known] = {}
+        self._held: tuple[str, Lease] | None = None  # by cluster; every write is refused once it is another's
 
     def __str__(self) -> str:
         return str(self._place)
@@ -101,6 +105,7 @@ class Store:
                 with translated(str(self)), self._engine.connect() as connection:
                     connection.execution_options(**options)
                     with connection.begin():
+                        self._check_lease(connection)
                         yield Writer(connection, self._known)
             except BaseException:
                 # Numbers of rows that were rolled back must not be used again; the rest is looked up anew.
@@ -161,6 +166,45 @@ class Store:
         """As ``Writer.forget``, by itself."""
         with self.writing() as writer:
             writer.forget(key)
+
+    # -------------------------------------------------------------- the lease
+
+    def hold_lease(self, cluster: str, holder: str, duration: Millis, now: Millis) -> Lease:
+        """Take or renew the lease on a cluster, or return that of another who holds it.
+
+        While it is held, writes are refused as soon as another has it. ``now`` counts in SQLite only; a server goes
+        by its own clock.
+        """
+        lease = self._hold(cluster, holder, duration, now)
+        if lease is None:
+            self._begin_lease(cluster)
+            lease = self._hold(cluster, holder, duration, now)
+            assert lease is not None
+        self._held = (cluster, lease) if lease.holder == holder else None
+        return lease
+
+    def release_lease(self, cluster: str, holder: str, now: Millis) -> Lease | None:
+        """Give the lease back if it is the holder's, and return that of another who holds it."""
+        with self._transaction() as connection:
+            other = release(connection, cluster, holder, now)
+        self._held = None
+        return other
+
+    def _hold(self, cluster: str, holder: str, duration: Millis, now: Millis) -> Lease | None:
+        with self._transaction() as connection:
+            return hold(connection, cluster, holder, duration, now)
+
+    def _begin_lease(self, cluster: str) -> None:
+        try:
+            with self._transaction() as connection:
+                begin(connection, cluster)
+        except StoreUnavailable as error:
+            if not isinstance(error.__cause__, IntegrityError):  # that is somebody who made it in the same instant
+                raise
+
+    def _check_lease(self, connection: Connection) -> None:
+        if self._held is not None:
+            check(connection, *self._held)
 
     # -------------------------------------------------------------- reading
 
@@ -259,6 +303,7 @@ class Store:
         gone = Retained()
         for job_id in numbers:
             with self._transaction() as connection:
+                self._check_lease(connection)
                 gone += delete_old(connection, job_id, now)
         with self._transaction() as connection:
             gone += delete_expired(connection, now)

@@ -62,10 +62,12 @@ class _Fleet(Collector):
         counters: Counters,
         statuses: Callable[[], Iterable[JobStatus]],
         rest: Callable[[], dict[str, int]],
+        leads: Callable[[], bool],
     ) -> None:
         self._counters = counters
         self._statuses = statuses
         self._rest = rest
+        self._leads = leads
 
     def describe(self) -> Iterable[Metric]:
         return ()
@@ -75,6 +77,9 @@ class _Fleet(Collector):
             yield CounterMetricFamily(f"autoscaler_{name}", text, value=getattr(self._counters, name))
         for name, value in self._rest().items():
             yield CounterMetricFamily(f"autoscaler_rest_{name}", f"REST {name.replace('_', ' ')}", value=value)
+        yield GaugeMetricFamily(
+            "autoscaler_leader", "1 while this daemon is the one of several that acts", value=self._leads()
+        )
         yield from _job_metrics(list(self._statuses()))
 
 
@@ -116,9 +121,12 @@ def _job_metrics(statuses: list[JobStatus]) -> Iterator[Metric]:
 
 
 def fleet_collector(
-    counters: Counters, statuses: Callable[[], Iterable[JobStatus]], rest: Callable[[], dict[str, int]]
+    counters: Counters,
+    statuses: Callable[[], Iterable[JobStatus]],
+    rest: Callable[[], dict[str, int]],
+    leads: Callable[[], bool],
 ) -> CollectorRegistry:
     """Return a registry of its own, so that tests and several daemons in one process do not meet in a global one."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Fleet(counters, statuses, rest))
+    registry.register(_Fleet(counters, statuses, rest, leads))
     return registry

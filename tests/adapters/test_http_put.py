@@ -79,6 +79,24 @@ def test_a_held_back_put_is_not_sent(stub: Stub, http: HttpClient) -> None:
     assert stub.calls == []
 
 
+def test_an_objection_on_the_open_connection_keeps_a_put_from_being_sent(stub: Stub, http: HttpClient) -> None:
+    """The last question is asked when nothing but the sending is left; its answer is the message, or the PUT goes."""
+    stub.answer(PATH, json_of({}), method="PUT")
+    asked: list[int] = []
+
+    def objection() -> str | None:
+        asked.append(len(stub.calls))
+        return "not mine to send" if len(asked) == 1 else None
+
+    put = http.put_json(stub.url + PATH, BODY, objection=objection)
+    assert (put.result, put.message) == (PutResult.WITHDRAWN, "not mine to send")
+    assert stub.calls == []
+    assert http.traffic().connections == {f"127.0.0.1:{stub.port}": 1}
+    assert http.put_json(stub.url + PATH, BODY, objection=objection).result is PutResult.ACCEPTED
+    assert asked == [0, 0]
+    assert stub.count(PATH, "PUT") == 1
+
+
 def test_a_put_has_a_connection_of_its_own(stub: Stub, http: HttpClient) -> None:
     """No PUT rides on a connection that may have idled, and it leaves none open."""
     stub.otherwise(lambda _: json_of({}))

@@ -17,6 +17,8 @@ from autoscaler.cluster import (
     JobDetails,
     JobOverview,
     Node,
+    Objection,
+    Own,
     PutAnswer,
     PutResult,
     Queue,
@@ -26,7 +28,7 @@ from autoscaler.cluster import (
     YarnScheduler,
 )
 from autoscaler.cluster import Memory as TaskManagerMemory
-from autoscaler.loop import Environment, Fleet, Lane, Memory, Orders, Wire
+from autoscaler.loop import Environment, Fleet, Lane, Leadership, Memory, Orders, Wire, lease_time
 from autoscaler.model import (
     Bounds,
     Input,
@@ -88,6 +90,10 @@ class VirtualTime:
         self._latest[name] = self._count
         self.lanes.append((name, lane))
         heapq.heappush(self._steps, (when, self._count, name, step))
+
+    def next_at(self) -> Millis | None:
+        """When the next step is due."""
+        return self._steps[0][0] if self._steps else None
 
     def taken(self, part: str) -> Callable[[], None]:
         """The next step whose name holds a text, for a test to run in a thread of its own."""
@@ -371,7 +377,12 @@ class FakeFlink:
         self._called("requirements")
         return dict(self._job(job_id).wanted)
 
-    def put_requirements(self, job_id: str, bounds: Mapping[VertexId, Bounds], timeout_s: float) -> PutAnswer:
+    def put_requirements(
+        self, job_id: str, bounds: Mapping[VertexId, Bounds], timeout_s: float, objection: Objection
+    ) -> PutAnswer:
+        said = objection()
+        if said is not None:
+            return PutAnswer(result=PutResult.WITHDRAWN, status=None, message=said)
         self._called("PUT")
         return self._job(job_id).put(bounds)
 
@@ -420,12 +431,18 @@ class FakeYarn:
             kind="capacityScheduler", queues=(Queue(path="root"), Queue(path="root.default", unit=1024))
         )
         self.surveys: list[str] = []  # what was asked about nodes and queues
+        self.active: str | None = "rm"
 
     def applications(self) -> tuple[Application, ...]:
         self.asked += 1
         if self.fail is not None:
             raise self.fail
         return tuple(a for a in self.running.values() if a.state == "RUNNING" and self.admits(a))
+
+    def ha_state(self, address: str, timeout_s: float | None = None) -> str:
+        if self.fail is not None:
+            raise self.fail
+        return "ACTIVE" if address == self.active else "STANDBY"
 
     def admits(self, application: Application) -> bool:
         return application.id not in self.unwanted
@@ -506,6 +523,17 @@ class World:
             journal=self.journal,
             counters=self.counters,
             wire=self.wire,
+            leadership=Leadership(
+                holder="daemon",
+                cluster="test",
+                own=lambda: Own(addresses=("rm",)),
+                managers=self.yarn,
+                leases=self.memory,
+                lease_time=lambda: lease_time(30_000),
+                clock=self.time.clock,
+                uptime=self.time.clock,
+                journal=self.journal,
+            ),
         )
         return Fleet(self.environment, self.orders, 30_000)
 

@@ -31,7 +31,7 @@ def probes() -> Probes:
 
 @pytest.fixture(scope="module")
 def server(probes: Probes) -> Iterator[WebServer]:
-    web = WebServer("127.0.0.1", 0, fleet_collector(Counters(), list, dict), probes, probes)
+    web = WebServer("127.0.0.1", 0, fleet_collector(Counters(), list, dict, lambda: True), probes, probes)
     yield web
     web.close()
 
@@ -76,13 +76,13 @@ def test_nothing_can_be_changed(server: WebServer, method: str) -> None:
 def test_a_busy_port_is_named_with_its_holder(server: WebServer, probes: Probes) -> None:
     """Who holds the port is said by name and process number."""
     with pytest.raises(PortBusy, match=rf"port {server.port} on 127.0.0.1 is in use by .+ \(pid \d+\)"):
-        WebServer("127.0.0.1", server.port, fleet_collector(Counters(), list, dict), probes, probes)
+        WebServer("127.0.0.1", server.port, fleet_collector(Counters(), list, dict, lambda: True), probes, probes)
 
 
 def test_an_address_of_another_machine_is_refused(probes: Probes) -> None:
     """An address that is not ours is named with the settings to change."""
     with pytest.raises(PortBusy, match=r"cannot listen on 203\.0\.113\.1:0: .*; set http\.host and http\.port"):
-        WebServer("203.0.113.1", 0, fleet_collector(Counters(), list, dict), probes, probes)
+        WebServer("203.0.113.1", 0, fleet_collector(Counters(), list, dict, lambda: True), probes, probes)
 
 
 def test_a_free_port_has_no_holder() -> None:

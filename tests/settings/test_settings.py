@@ -115,6 +115,20 @@ def test_rules_know_their_lines(tmp_path: Path) -> None:
     assert load_settings(write(tmp_path, text)).rule_lines == (2, 5)
 
 
+def test_its_own_manager_is_one_of_those_listed(tmp_path: Path) -> None:
+    """An address that is none of ``resource_managers`` could never be active, so it is refused."""
+    file = write(
+        tmp_path, "resource_managers: [http://m1:8088, http://m2:8088]\nown_resource_manager: http://m2:8088/\n"
+    )
+    assert load_settings(file).own_resource_manager == "http://m2:8088"
+    file = write(tmp_path, "own_resource_manager: http://m2:8088\n")
+    said = (
+        ":1: `own_resource_manager` is 'http://m2:8088': expected auto, any, or one of resource_managers: http://local"
+    )
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        load_settings(file)
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """A missing file, and one that is no text."""
     with pytest.raises(SettingsError, match=r"none\.yaml: cannot be read: .*--config"):

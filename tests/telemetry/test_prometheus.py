@@ -23,7 +23,7 @@ JOB = {
 
 def test_a_vertex_has_its_numbers_and_names() -> None:
     """Parallelism now and wanted, rate and utilization carry the names a user knows; absent is no series."""
-    registry = fleet_collector(Counters(), lambda: [STATUS], dict)
+    registry = fleet_collector(Counters(), lambda: [STATUS], dict, lambda: True)
     labels = JOB | {"vertex": "e" * 32, "vertex_name": "enrich"}
     assert registry.get_sample_value("autoscaler_vertex_parallelism", labels) == 2
     assert registry.get_sample_value("autoscaler_vertex_wanted_parallelism", labels) == 5
@@ -34,7 +34,7 @@ def test_a_vertex_has_its_numbers_and_names() -> None:
 
 def test_a_job_has_its_reason_and_link() -> None:
     """Each job is one series that says why it is or is not scaled, and where its page is."""
-    registry = fleet_collector(Counters(), lambda: [STATUS], dict)
+    registry = fleet_collector(Counters(), lambda: [STATUS], dict, lambda: True)
     labels = JOB | {"reason": "STEADY", "tracking_url": "http://p/"}
     assert registry.get_sample_value("autoscaler_job", labels) == 1
     assert registry.get_sample_value("autoscaler_job_task_managers", JOB) == 3
@@ -45,7 +45,7 @@ def test_counters_count() -> None:
     counters = Counters()
     counters.add("passes", 4)
     counters.add("late_passes")
-    registry = fleet_collector(counters, list, lambda: {"calls": 12})
+    registry = fleet_collector(counters, list, lambda: {"calls": 12}, lambda: True)
     assert registry.get_sample_value("autoscaler_passes_total") == 4
     assert registry.get_sample_value("autoscaler_late_passes_total") == 1
     assert registry.get_sample_value("autoscaler_rest_calls_total") == 12
@@ -54,6 +54,13 @@ def test_counters_count() -> None:
 def test_names_of_jobs_may_hold_anything() -> None:
     """Quotes, line ends and other scripts in a name do not break the page."""
     odd = replace(STATUS, key=replace(KEY, job='a "b"\n\\ 作业'))
-    page = generate_latest(fleet_collector(Counters(), lambda: [odd], dict)).decode()
+    page = generate_latest(fleet_collector(Counters(), lambda: [odd], dict, lambda: True)).decode()
     assert '\\"b\\"\\n' in page
     assert "作业" in page
+
+
+def test_it_tells_which_daemon_acts() -> None:
+    """Of several daemons one has 1, so that an alert can say that none has."""
+    for leads in (True, False):
+        page = generate_latest(fleet_collector(Counters(), list, dict, lambda: leads)).decode()  # noqa: B023
+        assert f"autoscaler_leader {float(leads)}" in page
