@@ -307,10 +307,14 @@ class Service:
     def summary(self) -> str:
         """One line for whoever asks systemd."""
         doing = "acting" if self.fleet.orders.act else "advising"
+        if self.fleet.beside_standby:
+            return f"standing by: {self.leadership.objection}"
         if self.fleet.down_since is not None:
             return f"waiting for YARN: no ResourceManager answers since {_instant(self.fleet.down_since)}"
         if self.fleet.discovered_at is None:
             return f"{doing}; looking for YARN"
+        if self.leadership.objection is not None:
+            doing = "standing by"
         return f"{doing} on {len(self.fleet.jobs())} jobs"
 
     def healthy(self) -> Health:
@@ -325,16 +329,18 @@ class Service:
 
     def ready(self) -> Health:
         down = self.fleet.down_since
+        standby = self.fleet.beside_standby
+        silence = f"{'is a standby' if standby else 'does not answer'} since {_instant(down or 0)}"
         facts: dict[str, object] = {
-            "resource_manager": "answers" if down is None else f"does not answer since {_instant(down)}",
+            "resource_manager": "answers" if down is None else silence,
             "acts": self.leadership.objection or "yes",
             "jobs": len(self.fleet.jobs()),
         }
-        return Health(ok=down is None and self.fleet.discovered_at is not None, facts=facts)
+        return Health(ok=standby or (down is None and self.fleet.discovered_at is not None), facts=facts)
 
     def leads(self) -> bool:
-        """Whether this daemon is the one that acts."""
-        return self.leadership.objection is None
+        """Whether this daemon is the one that acts; without a ResourceManager it cannot."""
+        return self.leadership.objection is None and self.fleet.down_since is None
 
     def traffic(self) -> dict[str, int]:
         seen = self._http.traffic()

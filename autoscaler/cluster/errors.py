@@ -16,7 +16,8 @@ class Transient(ClusterError):  # noqa: N818 - it says what to do, not that it i
 
     ``kind`` is a short stable word for metrics and tests: timeout, busy, refused, unresolved,
     connection-lost, tls, bad-url, html, warning-page, redirect, empty, not-json, unexpected, too-large,
-    unavailable, server-error, no-active-rm. ``again`` is true where the same read may succeed at once.
+    unavailable, server-error, no-active-rm, standby (every ResourceManager said it is one). ``again`` is true where the
+    same read may succeed at once.
     """
 
     def __init__(self, kind: str, message: str, *, again: bool = False) -> None:

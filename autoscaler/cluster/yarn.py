@@ -176,17 +176,18 @@ class ResourceManagers:
         return document
 
     def _find_active(self) -> str:
-        said = []
+        said, kind = [], "standby"
         for address in self.addresses:
             try:
                 state = self.ha_state(address)
             except ClusterError as error:
                 said.append(str(error))
+                kind = "no-active-rm"
                 continue
             if state == "ACTIVE":
                 return address
             said.append(f"{address} is {state}")
-        raise Transient("no-active-rm", "no active ResourceManager: " + "; ".join(said))
+        raise Transient(kind, "no active ResourceManager: " + "; ".join(said))
 
 
 def parse_applications(document: Mapping[str, Any]) -> tuple[Application, ...]:

@@ -26,7 +26,10 @@ ASK_AT_ONCE_AFTER: Millis = 5_000
 
 
 class Fleet:
-    """Finds applications, keeps one loop for each, and holds them all while the ResourceManager is away."""
+    """Finds applications, keeps one loop for each, and holds them all while the ResourceManager is away.
+
+    ``beside_standby`` is whether it is away because every one that is known answers as a standby does.
+    """
 
     def __init__(self, env: Environment, orders: Orders, discovery_interval: Millis) -> None:
         self.orders = orders
@@ -37,6 +40,7 @@ class Fleet:
         self._applications: dict[str, ApplicationLoop] = {}
         self._claims = Claims()
         self._commanded = Commanded(env)
+        self.beside_standby = False
         self._down_since: Millis | None = None
         self._failures = 0
         self._wanted_at: Millis = 0
@@ -96,7 +100,7 @@ class Fleet:
         try:
             self._commanded.refresh(self.orders.cluster, now)
             running = self._env.yarn.applications()
-            self._failures, self._down_since = 0, None
+            self._failures, self._down_since, self.beside_standby = 0, None, False
             self._env.journal.over("resourcemanager", "the ResourceManager answers again")
             if self._env.leadership.review():
                 self._begin_to_act(now)
@@ -105,13 +109,21 @@ class Fleet:
             self._failures += 1
             wait = min(1_000 * 2 ** min(self._failures - 1, 5), LONGEST_BACK_OFF)
             self._down_since = self._down_since or now
-            self._env.journal.once(
-                "resourcemanager", "the ResourceManager does not answer; waiting for it", error=str(error)
-            )
+            self._not_answered(error)
         except Exception as error:  # the next discovery may find what this one stumbled over gone
             self._env.journal.error("discovery failed", error)
         finally:
             self._env.scheduler.at(self._env.clock() + wait, self._discover, name="discovery", lane=Lane.DISCOVERY)
+
+    def _not_answered(self, error: ClusterError) -> None:
+        """Say so, and leave the lease to the daemon beside the active one where all that are known are standbys."""
+        self.beside_standby = isinstance(error, Transient) and error.kind == "standby"
+        if not self.beside_standby:
+            said = "the ResourceManager does not answer; waiting for it"
+        else:
+            said = "the ResourceManager is a standby; waiting for it to become active"
+            self._env.leadership.review()
+        self._env.journal.once("resourcemanager", said, error=str(error))
 
     def _begin_to_act(self, now: Millis) -> None:
         """Take up every job anew from what the store holds, which another daemon may have written until now: its

@@ -91,6 +91,13 @@ def test_no_active_one_is_said_with_each_ones_words(http: HttpClient, standby: S
     assert len(managers.applications()) == 1
 
 
+def test_standbys_alone_are_told_from_silence(http: HttpClient, standby: Stub) -> None:
+    """Where everyone answers and is a standby, another address must be the active one; that is no outage."""
+    with pytest.raises(Transient, match=f"{standby.url} is STANDBY") as raised:
+        ResourceManagers(http, [standby.url]).applications()
+    assert raised.value.kind == "standby"
+
+
 def test_one_without_a_part_in_high_availability_is_active(http: HttpClient, stub: Stub) -> None:
     """A ResourceManager that does not speak of high availability is the only one."""
     stub.answer(INFO, json_of({"clusterInfo": {"id": 1}}))

@@ -101,6 +101,23 @@ def test_a_standby_observes_and_says_so(world: World, log: Log) -> None:
     assert [line["event"] for line in log if line["event"] == "this daemon acts"] == ["this daemon acts"]
 
 
+def test_a_manager_that_became_standby_ends_a_reign(world: World, log: Log) -> None:
+    """A daemon that knows its own ResourceManager alone gives the lease back as soon as that is a standby, and acts
+    again when it is active again."""
+    busy(world)
+    world.run(100)
+    assert world.environment.leadership.objection is None
+    world.yarn.active = None
+    world.yarn.fail = Transient("standby", "no active ResourceManager: rm is STANDBY")
+    world.run(40)
+    assert "not active; none is active" in (world.environment.leadership.objection or "")
+    assert world.memory.hold_lease("test", "another", 1_000, world.time.now).holder == "another"
+    world.memory.release_lease("test", "another", world.time.now)
+    world.yarn.active, world.yarn.fail = "rm", None
+    world.run(60)
+    assert world.environment.leadership.objection is None
+
+
 def test_a_single_manager_is_not_asked_more(world: World) -> None:
     """With one ResourceManager steady passes ask it nothing beyond the list of applications."""
     asked: list[str] = []
