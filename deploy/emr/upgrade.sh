@@ -2,7 +2,8 @@
 # upgrade.sh
 #
 # Replaces the installed version by that of the unpacked bundle this script lies in. Settings and store stay. If the new
-# version is not ready within 60 s, the old one comes back, with the store as it was.
+# version is not ready within 60 s, the old one comes back, with the store as it was. A store on a database server is not
+# copied.
 #
 # Exit status: 0 the new version is in place, 1 the old one is.
 set -u
@@ -13,8 +14,21 @@ BUNDLE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$BUNDLE/common.sh"
 
 readonly READY_WITHIN_S=60
-readonly KEPT=$STATE/before-upgrade
-readonly STORE_FILES='autoscaler.db autoscaler.db-wal autoscaler.db-shm'
+# Prints the store's file, nothing if it is in none, and refuses settings the new version cannot use.
+readonly FIND_STORE='
+import sys
+from pathlib import Path
+from autoscaler.settings import SettingsError, load_settings
+from autoscaler.store import StoreError, file_of
+try:
+    settings = Path(sys.argv[1])
+    print(file_of(load_settings(settings if settings.exists() else None).store.url) or "")
+except (SettingsError, StoreError) as error:
+    sys.exit(str(error))
+'
+
+store=''
+kept=''
 
 # Status 0 once the service says that it is ready; ends early if systemd has given it up.
 becomes_ready() {
@@ -29,22 +43,42 @@ becomes_ready() {
     return 1
 }
 
-# A new version may change the store in ways the old one does not read. Nobody writes to it now.
+find_store() {
+    local path
+    path=$("$1/bin/python" -c "$FIND_STORE" "$SETTINGS") ||
+        fail "the new version cannot use the settings in $SETTINGS; see above. Nothing was changed"
+    if [ -z "$path" ]; then
+        say "the store is in no file and is not copied: if the new version changes its tables, only a backup of the" \
+            "database leads back"
+        return
+    fi
+    store=$ROOT$path
+    kept=$(dirname "$store")/before-upgrade
+}
+
+# A new version may change the store in ways the old one does not read, and SQLite keeps what is newest in a log beside
+# the file. Nobody writes to either now.
 keep_store() {
-    rm -rf "$KEPT" && mkdir -p "$KEPT" || return
-    local name
-    for name in $STORE_FILES; do
-        [ ! -e "$STATE/$name" ] || cp -p --reflink=auto "$STATE/$name" "$KEPT/" || return
+    [ -n "$store" ] || return 0
+    rm -rf "$kept" && mkdir -p "$kept" || return
+    local end
+    for end in '' -wal -shm; do
+        [ ! -e "$store$end" ] || cp -p --reflink=auto "$store$end" "$kept/store$end" || return
     done
 }
 
 restore_store() {
-    local name
-    for name in $STORE_FILES; do
-        rm -f "${STATE:?}/$name"
-        [ ! -e "$KEPT/$name" ] || mv "$KEPT/$name" "$STATE/$name"
+    [ -n "$store" ] || return 0
+    local end
+    for end in '' -wal -shm; do
+        rm -f "$store$end"
+        [ ! -e "$kept/store$end" ] || mv "$kept/store$end" "$store$end"
     done
-    rm -rf "$KEPT"
+    forget_copy
+}
+
+forget_copy() {
+    [ -z "$kept" ] || rm -rf "$kept"
 }
 
 go_back() {
@@ -85,6 +119,8 @@ main() {
         return
     fi
     build_version "$version"
+    keep_extras "$old" "$version"
+    find_store "$version"
     if ! is_running; then
         place_service "$version"
         switch_to "$version"
@@ -93,9 +129,9 @@ main() {
     fi
     systemctl stop "$SERVICE" || fail "$SERVICE could not be stopped; nothing was changed"
     if ! keep_store; then
-        rm -rf "$KEPT"
+        forget_copy
         systemctl start --no-block "$SERVICE"
-        fail "the store could not be copied to $KEPT, is the disk full? Nothing was changed, $old runs again"
+        fail "the store could not be copied to $kept, is the disk full? Nothing was changed, $old runs again"
     fi
     # shellcheck disable=SC2064 # the version of now
     trap "go_back '$old'" INT TERM HUP
@@ -103,7 +139,7 @@ main() {
     systemctl start --no-block "$SERVICE"
     becomes_ready || go_back "$old"
     trap - INT TERM HUP
-    rm -rf "$KEPT"
+    forget_copy
     remove_old_versions "$version" "$old"
     say "$version runs"
 }

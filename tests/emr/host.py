@@ -41,7 +41,7 @@ current=$(readlink "$AUTOSCALER_ROOT/opt/autoscaler/current")
 start() {
     state=active
     for bad in $(cat "$FAKE/unready"); do case $current in *"$bad"*) state=$(cat "$FAKE/unready-state") ;; esac; done
-    if [ $state != active ]; then echo migrated >"$AUTOSCALER_ROOT/var/lib/autoscaler/autoscaler.db"; fi
+    if [ $state != active ]; then echo migrated >"$AUTOSCALER_ROOT$(cat "$FAKE/store")"; fi
 }
 case "$*" in
     "is-active --quiet"*) [ "$state" = active ]; exit ;;
@@ -60,7 +60,9 @@ echo "$state" >"$FAKE/state" """,
 }
 # What a virtual environment's pip installs: a command that knows good settings from bad ones.
 VENV_PYTHON = r"""#!/bin/bash
+[ "$1" != -c ] || { cat "$FAKE/store"; exit "$(cat "$FAKE/settings-status")"; }
 [ ! -e "$FAKE/pip-fails" ] || exit 1
+echo "pip ${@: -1}" >>"$FAKE/calls"
 printf '#!/bin/bash\n! grep -q nonsense "$3" || { echo "$3:1: unknown setting" >&2; exit 2; }\n' \
     >"$(dirname "$0")/autoscaler"
 chmod +x "$(dirname "$0")/autoscaler"
@@ -94,6 +96,8 @@ class Host:
         for name, value in (("state", "inactive"), ("unready", ""), ("unready-state", "activating")):
             self.tell(name, value)
         self.tell("uid", "0")
+        self.tell("store", "/var/lib/autoscaler/autoscaler.db")
+        self.tell("settings-status", "0")
         self.tell("limit", "30")
         self.tell("venv-python", VENV_PYTHON)
         (self.fake / "venv-python").chmod(0o755)
@@ -150,7 +154,7 @@ class Host:
         shutil.copy(REPOSITORY / "conf" / "autoscaler.yaml", base)
         (base / "VERSION").write_text(f"{version}\n")
         (base / "ARCHITECTURE").write_text(f"{architecture or platform.machine()}\n")
-        for name in ("requirements.txt", "EMR.md"):
+        for name in ("requirements.txt", "requirements-postgresql.txt", "requirements-mysql.txt", "EMR.md"):
             (base / name).write_text("")
         (base / "wheels").mkdir()
         files = sorted(file for file in base.rglob("*") if file.is_file())

@@ -59,6 +59,31 @@ class TestUpgrade:
         assert (host.fake / "state").read_text() == "active\n"
         assert host.called("systemctl is-active autoscaler.service") == asked + 1
 
+    def test_a_store_elsewhere_is_copied_too(self, host: Host, old: Path) -> None:
+        """Wherever the settings have the store, it is put back as it was, with the log SQLite keeps beside it."""
+        files = [host.write(f"data/history.db{end}", f"history{end}") for end in ("", "-wal", "-shm")]
+        host.tell("store", "/data/history.db")
+        host.tell("unready", "2.0.0")
+        assert host.run(host.bundle("2.0.0") / "upgrade.sh").status == 1
+        assert [file.read_text() for file in files] == ["history", "history-wal", "history-shm"]
+        assert sorted(files[0].parent.iterdir()) == sorted(files)
+        assert old.read_text() == "a history"
+
+    def test_a_store_on_a_server_is_not_copied_and_that_is_said(self, host: Host, old: Path) -> None:
+        """Who has the store on a database server is told that only a backup leads back."""
+        host.tell("store", "")
+        ended = host.run(host.bundle("2.0.0") / "upgrade.sh")
+        assert (ended.status, host.version[:6]) == (0, "2.0.0-")
+        assert "only a backup of the database leads back" in ended.text
+
+    def test_settings_the_new_version_cannot_use_stop_it(self, host: Host, old: Path) -> None:
+        """They are found out before the old version is stopped."""
+        former = host.version
+        host.tell("settings-status", "1")
+        ended = host.run(host.bundle("2.0.0") / "upgrade.sh")
+        assert (ended.status, host.version, host.called("systemctl stop")) == (1, former, 0)
+        assert "cannot use the settings in" in ended.text
+
     def test_it_goes_back_if_it_is_interrupted(self, host: Host, old: Path) -> None:
         """A connection that breaks while it waits leaves the old version running."""
         former = host.version
@@ -99,6 +124,30 @@ class TestUpgrade:
         ended = host.run(host.bundle("2.0.0") / "upgrade.sh")
         assert (ended.status, host.calls) == (1, [])
         assert "run install.sh" in ended.text
+
+
+class TestExtras:
+    def test_a_driver_is_installed_when_it_is_asked_for(self, host: Host, old: Path) -> None:
+        """The bundle has the drivers of database servers, of which an installation gets those it names; the service
+        that runs is started anew with them, and later runs have nothing to do."""
+        assert not [call for call in host.calls if "requirements-" in call]
+        script = host.folder / "autoscaler-1.0.0" / "install.sh"
+        for _ in range(2):
+            assert host.run(script, "--postgresql").status == 0
+        assert [call for call in host.calls if "requirements-" in call] == [
+            f"pip {script.parent}/requirements-postgresql.txt"
+        ]
+        assert host.called("systemctl restart") == 1
+
+    def test_later_versions_have_it_too(self, host: Host, old: Path) -> None:
+        """An upgrade or a later installation brings the drivers of the version before without being told."""
+        assert host.run(host.folder / "autoscaler-1.0.0" / "install.sh", "--mysql").status == 0
+        upgraded, installed = host.bundle("1.1.0"), host.bundle("1.2.0")
+        assert host.run(upgraded / "upgrade.sh").status == 0
+        assert host.run(installed / "install.sh").status == 0
+        for bundle in (upgraded, installed):
+            assert f"pip {bundle}/requirements-mysql.txt" in host.calls
+            assert f"pip {bundle}/requirements-postgresql.txt" not in host.calls
 
 
 class TestUninstall:
