@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "flink-yarn-autoscaler"
 ARCHITECTURES = ("x86_64", "aarch64")
 EPOCH = "1580601600"  # 2 February 2020, hatchling's own where SOURCE_DATE_EPOCH is not set
+EXTRAS = ("postgresql", "mysql")
 SCRIPTS = ("bootstrap.sh", "common.sh", "install.sh", "uninstall.sh", "upgrade.sh")
 
 
@@ -40,17 +41,23 @@ def main(folder: Path) -> None:
 
 
 def bundle(wheel: Path, target: Target, folder: Path, epoch: int) -> Path:
-    """One offline bundle: all wheels, the installer, the service and the default settings."""
+    """One offline bundle: all wheels, those of the extras too, the installer, the service and the default settings."""
     name = f"autoscaler-{autoscaler.__version__}-linux-{target.architecture}"
     with tempfile.TemporaryDirectory() as scratch:
         base = Path(scratch) / name
         wheels = base / "wheels"
         wheels.mkdir(parents=True)
-        names = needed(PROJECT, target)
         lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+        names = needed(PROJECT, target)
         download(names, lock, target, wheels)
         shutil.copy(wheel, wheels)
         (base / "requirements.txt").write_text(pinned(wheels), encoding="utf-8")
+        for extra in EXTRAS:
+            beside = Path(scratch) / extra
+            beside.mkdir()
+            download(sorted({*needed(f"{PROJECT}[{extra}]", target)} - {*names}), lock, target, beside)
+            (base / f"requirements-{extra}.txt").write_text(pinned(beside), encoding="utf-8")
+            shutil.copytree(beside, wheels, dirs_exist_ok=True)
         (base / "VERSION").write_text(f"{autoscaler.__version__}\n", encoding="utf-8")
         (base / "ARCHITECTURE").write_text(f"{target.architecture}\n", encoding="utf-8")
         for script in SCRIPTS:

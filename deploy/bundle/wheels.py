@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
@@ -53,7 +53,7 @@ class Target:
 
 
 def needed(project: str, target: Target) -> tuple[str, ...]:
-    """The names of all packages the project needs on the target, sorted, itself left out.
+    """The names of all packages the project, or ``project[extra]``, needs on the target, sorted, itself left out.
 
     Follows what the installed packages say they require. Raises BuildError if one the target needs is not installed
     here.
@@ -92,7 +92,7 @@ def locked(lock: str) -> dict[str, str]:
     return entries
 
 
-def download(names: tuple[str, ...], lock: str, target: Target, folder: Path) -> None:
+def download(names: Sequence[str], lock: str, target: Target, folder: Path) -> None:
     """Fetch one wheel per name, in the locked version and checked by its hash. Raises BuildError."""
     entries = locked(lock)
     missing = [name for name in names if name not in entries]

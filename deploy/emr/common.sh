@@ -16,6 +16,8 @@ readonly SYSUSERS=$ROOT/usr/lib/sysusers.d/autoscaler.conf
 readonly LOGROTATE=$ROOT/etc/logrotate.d/autoscaler
 readonly LOGPUSHER=$ROOT/etc/logpusher/autoscaler.config
 readonly SERVICE=autoscaler.service
+# What a bundle has beside what every installation needs: the drivers of database servers.
+readonly EXTRAS='postgresql mysql'
 readonly LOCK_WAIT_S=300
 readonly DNF_LIMIT_S=300
 
@@ -74,6 +76,30 @@ need_python() {
         "Install it with: dnf install python3.11"
 }
 
+add_wheels() {
+    local version=$1 requirements=$2
+    "$version/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-cache-dir --no-index \
+        --find-links "$BUNDLE/wheels" --require-hashes --requirement "$BUNDLE/$requirements" ||
+        fail "the wheels of the bundle's $requirements could not be installed into $version"
+}
+
+# Status 1 if a version has an extra already.
+add_extra() {
+    local version=$1 extra=$2
+    [ ! -e "$version/extra-$extra" ] || return 1
+    add_wheels "$version" "requirements-$extra.txt"
+    touch "$version/extra-$extra" || fail "$version cannot be written"
+    say "installed the driver for $extra"
+}
+
+# A new version has the extras of the one it replaces.
+keep_extras() {
+    local old=$1 version=$2 extra
+    for extra in $EXTRAS; do
+        [ ! -e "$old/extra-$extra" ] || add_extra "$version" "$extra" || true
+    done
+}
+
 # Prints nothing and leaves a version that is complete as it is; one that was begun and not finished is made anew.
 build_version() {
     local version=$1
@@ -85,9 +111,7 @@ build_version() {
     rm -rf "$version"
     mkdir -p "$VERSIONS" || fail "$VERSIONS cannot be created"
     python3.11 -m venv "$version" || fail "no virtual environment could be made in $version"
-    "$version/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-cache-dir --no-index \
-        --find-links "$BUNDLE/wheels" --require-hashes --requirement "$BUNDLE/requirements.txt" ||
-        fail "the wheels of the bundle could not be installed into $version"
+    add_wheels "$version" requirements.txt
     mkdir -p "$version/share/systemd" &&
         cp "$BUNDLE"/systemd/* "$version/share/systemd/" &&
         cp "$BUNDLE"/*.sh "$BUNDLE/EMR.md" "$version/share/" &&

@@ -1,11 +1,13 @@
 #!/bin/bash
-# install.sh [--config FILE] [--act]
+# install.sh [--config FILE] [--act] [--postgresql] [--mysql]
 #
 # Installs the autoscaler from the unpacked bundle this script lies in, as a systemd service, on an EMR master or any
 # other host that reaches YARN. Run it as often as you like.
 #
 #   --config FILE  settings instead of those that are there
 #   --act          rescale jobs; without it a first installation only advises, and a later one leaves the mode alone
+#   --postgresql   the driver for a store on PostgreSQL; later versions have it too
+#   --mysql        the driver for a store on MySQL or MariaDB; likewise
 #
 # Exit status: 0 installed, 1 not installed, 2 wrong usage. The service is started without waiting for it.
 set -u
@@ -17,9 +19,10 @@ BUNDLE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 config=''
 act=no
+extras=()
 
 usage() {
-    say "usage: install.sh [--config FILE] [--act]"
+    say "usage: install.sh [--config FILE] [--act] [--postgresql] [--mysql]"
     exit 2
 }
 
@@ -32,6 +35,7 @@ parse() {
                 shift
                 ;;
             --act) act=yes ;;
+            --postgresql | --mysql) extras+=("${1#--}") ;;
             *) usage ;;
         esac
         shift
@@ -91,12 +95,16 @@ main() {
     need_root
     take_turn
     verify_bundle
-    local version scratch changed=no running=no
+    local version extra scratch changed=no running=no
     version=$(version_folder)
     scratch=$(mktemp -d) || fail "no temporary folder could be made"
     # shellcheck disable=SC2064 # the folder of now
     trap "rm -rf '$scratch'" EXIT
     build_version "$version"
+    keep_extras "$(readlink "$CURRENT")" "$version"
+    for extra in "${extras[@]}"; do
+        ! add_extra "$version" "$extra" || changed=yes
+    done
     prepare_settings "$version" "$scratch/autoscaler.yaml"
 
     [ "$(readlink "$CURRENT")" = "$version" ] || changed=yes

@@ -51,6 +51,17 @@ def test_a_master_gets_the_service(tmp_path: Path, masters: int) -> None:
     assert order == ["aws", "systemd-sysusers", "systemctl"]
 
 
+def test_it_passes_on_what_the_installer_is_to_do(host: Host) -> None:
+    """The drivers of database servers can be asked for with the cluster's definition."""
+    assert bootstrapped(host, "--act", "--postgresql", "--mysql").status == 0
+    assert [call.rpartition("/")[2] for call in host.calls if call.startswith("pip")] == [
+        "requirements.txt",
+        "requirements-postgresql.txt",
+        "requirements-mysql.txt",
+    ]
+    assert "\nmode: act\n" in host.read("etc/autoscaler/autoscaler.yaml")
+
+
 @pytest.mark.parametrize("role", ["core", "task"])
 def test_other_nodes_are_left_alone(tmp_path: Path, role: str) -> None:
     """A core or task node starts no program at all, whichever of EMR's files tells what it is."""

@@ -121,7 +121,8 @@ class TestDist:
         base = unpacked(dist, architecture, tmp_path)
         subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=base, check=True)
         wheels = sorted((base / "wheels").glob("*.whl"))
-        pins = (base / "requirements.txt").read_text()
+        listed = [base / f"requirements{extra}.txt" for extra in ("", "-postgresql", "-mysql")]
+        pins = "".join(file.read_text() for file in listed)
         versions = {}
         for wheel in wheels:
             name, version, *_, abi, tags = wheel.stem.split("-")
@@ -142,7 +143,8 @@ class TestDist:
             assert (base / name).is_file()
 
     def test_the_bundle_of_this_machine_installs_without_a_network(self, dist: Path, tmp_path: Path) -> None:
-        """With the real Python 3.11 and pip: the command of the installation runs and reads the installed settings."""
+        """With the real Python 3.11 and pip: the command runs and reads the installed settings, the drivers of database
+        servers come when they are asked for and stay through an upgrade, and settings an upgrade cannot use stop it."""
         programs = tmp_path / "programs"
         programs.mkdir()
         for name in ("systemctl", "systemd-sysusers", "chown", "id"):
@@ -166,6 +168,29 @@ class TestDist:
         settings = root / "etc/autoscaler/autoscaler.yaml"
         subprocess.run([*command, "check-config", "--config", str(settings)], capture_output=True, check=True)
         assert "\nmode: advise\n" in settings.read_text()
+
+        python = root / "opt/autoscaler/current/bin/python"
+        drivers = [str(python), "-c", "import psycopg, pymysql"]
+        assert subprocess.run(drivers, capture_output=True).returncode == 1
+        (base / "VERSION").write_text("99.0.0\n")
+        files = [file for file in base.rglob("*") if file.is_file() and file.name != "SHA256SUMS"]
+        (base / "SHA256SUMS").write_text(checksums(files, base))
+        install = [str(base / "install.sh"), "--postgresql", "--mysql"]
+        ended = subprocess.run(install, env=environment, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        subprocess.run(drivers, check=True)
+
+        settings.write_text(settings.read_text().replace("mode: advise", "mode: nonsense"))
+        (base / "VERSION").write_text("99.1.0\n")
+        (base / "SHA256SUMS").write_text(checksums(files, base))
+        refused = subprocess.run([str(base / "upgrade.sh")], env=environment, capture_output=True, text=True)
+        assert refused.returncode == 1
+        assert "`mode` is 'nonsense'" in refused.stderr
+        settings.write_text(settings.read_text().replace("mode: nonsense", "mode: act"))
+        ended = subprocess.run([str(base / "upgrade.sh")], env=environment, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert python.resolve().exists()
+        subprocess.run(drivers, check=True)
 
 
 def requirements(wheel: Path) -> list[Requirement]:
