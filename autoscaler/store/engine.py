@@ -255,9 +255,8 @@ def _server_engine(place: Place) -> Engine:
         )
     except (ImportError, NoSuchModuleError) as error:
         raise StoreError(
-            f"store.url {place}: {error}; install the database's driver beside the autoscaler: "
-            "`install.sh --postgresql` or `--mysql` of the bundle, or pip install 'flink-yarn-autoscaler[postgresql]' or "
-            "[mysql]"
+            f"store.url {place}: {error}; install the database's driver beside the autoscaler: with `install.sh "
+            "--postgresql` or `--mysql` of the bundle, or pip install 'flink-yarn-autoscaler[postgresql]' or [mysql]"
         ) from error
 
 
