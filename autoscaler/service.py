@@ -29,11 +29,13 @@ from autoscaler.cluster import (
     Own,
     ResourceManagers,
     YarnScheduler,
+    depot_at,
     is_local,
     own_managers,
 )
 from autoscaler.emrhost import emr_host
 from autoscaler.flinkconf import FlinkConf
+from autoscaler.keeper import COPY_EVERY, RETRY, Essentials, Keeper
 from autoscaler.loop import PUT_TIMEOUT_S, Environment, Fleet, Lane, Leadership, Memory, Orders, Wire, lease_time
 from autoscaler.model import JobStatus, Millis
 from autoscaler.options import Layer
@@ -269,16 +271,48 @@ class Service:
             leadership=self.leadership,
         )
         self.fleet = Fleet(self.environment, self._orders(settings), settings.discovery_interval)
+        self._keeper: Keeper | None = None
+        self._awaits_copy = False
 
     def start(self) -> None:
         self._scheduler.start()
-        self.fleet.start(self.clock())
+        if self._keeper is None:
+            self.fleet.start(self.clock())
+        else:
+            self._awaits_copy = True
+            self._scheduler.at(self.clock(), self._begin, name="copy", lane=Lane.VISITS)
         self._look_at_flink_conf()
+
+    def keep_copy(self, store: Essentials) -> None:
+        """Begin from the store's copy if it is empty, and copy it from then on, if the settings say where to."""
+        where = self.settings.store.copy_to
+        if where is not None:
+            self._keeper = Keeper(depot_at(where), where, store, self.journal, self.leads, self.clock())
+
+    def _begin(self) -> None:
+        """Start the fleet once the store has what its copy held."""
+        assert self._keeper is not None
+        now = self.clock()
+        if not self._keeper.has_begun(now):
+            self._scheduler.at(now + RETRY, self._begin, name="copy", lane=Lane.VISITS)
+            return
+        self._awaits_copy = False
+        self.fleet.start(self.clock())
+        self._scheduler.at(now + COPY_EVERY, self._copy, name="copy", lane=Lane.VISITS)
+
+    def _copy(self) -> None:
+        assert self._keeper is not None
+        try:
+            self._keeper.copy()
+        finally:
+            self._scheduler.at(self.clock() + COPY_EVERY, self._copy, name="copy", lane=Lane.VISITS)
 
     def stop(self) -> bool:
         """Let a PUT on the wire finish, then start nothing more; false if a PUT did not finish in time."""
         finished = self._wire.close(PUT_TIMEOUT_S + 0.5)
         self._scheduler.stop()
+        if self._keeper is not None and not self._awaits_copy:
+            self._keeper.part()
         self.leadership.resign()
         return finished
 
@@ -307,6 +341,8 @@ class Service:
     def summary(self) -> str:
         """One line for whoever asks systemd."""
         doing = "acting" if self.fleet.orders.act else "advising"
+        if self._awaits_copy:
+            return f"waiting for the store's copy at {self.settings.store.copy_to}"
         if self.fleet.beside_standby:
             return f"standing by: {self.leadership.objection}"
         if self.fleet.down_since is not None:
@@ -323,7 +359,7 @@ class Service:
         longest = max(ALIVE_WITHIN, 3 * self.fleet.discovery_interval, 3 * self.settings.request_timeout)
         silent = self._scheduler.silent()
         hanging = sorted(name for name, since in silent.items() if since >= longest)
-        asks = abs(asked_before) < longest or "discovery" in silent
+        asks = abs(asked_before) < longest or "discovery" in silent or self._awaits_copy
         facts: dict[str, object] = {"discovery_started_ms_ago": asked_before}
         return Health(ok=asks and not hanging, facts=facts | ({"hanging": hanging} if hanging else {}))
 
@@ -435,6 +471,7 @@ def run(settings: Settings, config: Path | None) -> int:
     with Wishes() as wishes:
         store = opened_store(settings, journal)
         service = Service(settings, store, journal=journal)
+        service.keep_copy(store)
         registry = fleet_collector(service.counters, service.statuses, service.traffic, service.leads)
         web = WebServer(settings.http.host, settings.http.port, registry, service.healthy, service.ready)
         manager = service_manager(os.environ)

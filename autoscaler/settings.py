@@ -57,6 +57,14 @@ def _http_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _copy_address(value: str) -> str:
+    parts = urlsplit(value)
+    file = parts.path.rpartition("/")[2]
+    if parts.scheme not in ("s3", "webhdfs", "swebhdfs") or not parts.netloc or not file or value.split() != [value]:
+        raise ValueError("expected s3://bucket/key or webhdfs://[user@]namenode:9870/path, with the name of a file")
+    return value
+
+
 def _at_least_one(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value:
         raise ValueError("expected at least one address such as http://host:8088")
@@ -71,6 +79,7 @@ def _listed(value: object) -> object:
 Duration = Annotated[int, BeforeValidator(_milliseconds), Field(gt=0)]
 MemorySize = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
 Address = Annotated[str, AfterValidator(_http_address)]
+CopyAddress = Annotated[str, AfterValidator(_copy_address)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
 
@@ -90,10 +99,18 @@ class Applications(_Section):
 
 
 class StoreSettings(_Section):
-    """Where the daemon remembers. ``url`` is an SQLAlchemy URL."""
+    """Where the daemon remembers. ``url`` is an SQLAlchemy URL, ``copy_to`` a file on HDFS or S3."""
 
     url: str = "sqlite:////var/lib/autoscaler/autoscaler.db"
     max_size: MemorySize = 2 * 1024**3
+    copy_to: CopyAddress | None = None
+
+    @field_validator("copy_to")
+    @classmethod
+    def _is_of_a_file(cls, value: str | None, others: ValidationInfo) -> str | None:
+        if value is not None and not str(others.data.get("url", "sqlite:")).startswith("sqlite:"):
+            raise ValueError("only a store in a file can be copied; a database server has backups of its own")
+        return value
 
 
 class Http(_Section):

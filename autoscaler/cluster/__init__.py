@@ -5,6 +5,7 @@ rescales jobs, ``resources``, ``flink_json`` and ``readings`` turn what was read
 ways all of it fails.
 """
 
+from autoscaler.cluster.depot import Depot, DepotError, depot_at
 from autoscaler.cluster.errors import ClusterError, Gone, Rejected, Transient, Unauthorized
 from autoscaler.cluster.flink import FlinkRest
 from autoscaler.cluster.flink_json import (
@@ -43,6 +44,8 @@ __all__ = [
     "Checkpoints",
     "ClusterConfig",
     "ClusterError",
+    "Depot",
+    "DepotError",
     "FlinkRest",
     "Gate",
     "Gone",
@@ -67,6 +70,7 @@ __all__ = [
     "VertexCounters",
     "VertexReading",
     "YarnScheduler",
+    "depot_at",
     "is_local",
     "own_managers",
     "partitions",

@@ -145,6 +145,17 @@ class RecoveringStore:
     def retain(self, now: Millis) -> Retained:
         return self._on(lambda store: store.retain(now)) if self._keeps else Retained()
 
+    # -------------------------------------------------------------- copies
+
+    def is_empty(self) -> bool:
+        return self._on(lambda store: store.is_empty())
+
+    def essentials(self) -> bytes:
+        return self._on(lambda store: store.essentials())
+
+    def take_essentials(self, copied: bytes) -> None:
+        self._on(lambda store: store.take_essentials(copied))
+
     # -------------------------------------------------------------- the lease
 
     def hold_lease(self, cluster: str, holder: str, duration: Millis, now: Millis) -> Lease:

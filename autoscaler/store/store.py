@@ -31,6 +31,7 @@ from autoscaler.model import (
 from autoscaler.store.codec import from_json, load, unpack, unpack_sample, vertex_ids
 from autoscaler.store.engine import DURABLE_WRITES, WRITES, Place
 from autoscaler.store.errors import StoreUnavailable, translated
+from autoscaler.store.essentials import essentials, take
 from autoscaler.store.leasing import begin, check, hold, release
 from autoscaler.store.retention import (
     Retained,
@@ -289,6 +290,23 @@ class Store:
         with self._reading() as connection:
             since: Millis | None = connection.scalar(wanted)
             return since
+
+    # -------------------------------------------------------------- copies
+
+    def is_empty(self) -> bool:
+        """Say whether no job was ever stored, and no command."""
+        with self._reading() as connection:
+            return all(connection.execute(select(table.c.id).limit(1)).first() is None for table in (jobs, commands))
+
+    def essentials(self) -> bytes:
+        """Return a small, compressed store with what matters most; see ``essentials``."""
+        return essentials(self._engine, self._place)
+
+    def take_essentials(self, copied: bytes) -> None:
+        """Fill this store, which must be empty. Raises ``StoreError`` if the copy cannot be used."""
+        with self._lock:
+            take(copied, self._engine, self._place)
+            self._known.clear()
 
     # -------------------------------------------------------------- retention
 

@@ -115,6 +115,23 @@ def test_rules_know_their_lines(tmp_path: Path) -> None:
     assert load_settings(write(tmp_path, text)).rule_lines == (2, 5)
 
 
+@pytest.mark.parametrize(
+    ("store", "said"),
+    [
+        ("{copy_to: ftp://host/file}", "'ftp://host/file': expected s3://bucket/key or webhdfs://"),
+        ("{copy_to: s3://bucket/}", "'s3://bucket/': expected s3://bucket/key"),
+        ("{url: postgresql://host/name, copy_to: s3://b/k}", "'s3://b/k': only a store in a file can be copied"),
+    ],
+)
+def test_where_the_store_is_copied_to_must_make_sense(tmp_path: Path, store: str, said: str) -> None:
+    """An address that cannot be used, or a copy of what is on a server already, is refused before anything starts."""
+    with pytest.raises(SettingsError, match=re.escape(f":1: `store.copy_to` is {said}")):
+        load_settings(write(tmp_path, f"store: {store}\n"))
+    for address in ("s3://bucket/key", "webhdfs://etl@nn1:9870,nn2:9870/apps/autoscaler/store.gz"):
+        file = write(tmp_path, f"store: {{copy_to: '{address}'}}\n")
+        assert load_settings(file).store.copy_to == address
+
+
 def test_its_own_manager_is_one_of_those_listed(tmp_path: Path) -> None:
     """An address that is none of ``resource_managers`` could never be active, so it is refused."""
     file = write(
