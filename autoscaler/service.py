@@ -28,9 +28,11 @@ from autoscaler.cluster import (
     Node,
     Own,
     ResourceManagers,
+    Spnego,
     YarnScheduler,
     depot_at,
     is_local,
+    keytab_tokens,
     own_managers,
 )
 from autoscaler.emrhost import emr_host
@@ -55,6 +57,8 @@ FIXED = (
     "cluster",
     "resource_managers",
     "own_resource_manager",
+    "ca_file",
+    "kerberos",
     "request_timeout",
     "workers",
     "store",
@@ -64,6 +68,24 @@ FIXED = (
 
 def system_clock() -> Millis:
     return round(time.time() * 1000)
+
+
+def proof(settings: Settings) -> Spnego | None:
+    """What proves to a secured cluster who we are. Raises SettingsError if it cannot be made."""
+    keytab, principal = settings.kerberos.keytab, settings.kerberos.principal
+    if keytab is None:
+        return None
+    if not os.access(keytab, os.R_OK):
+        raise SettingsError(
+            f"{settings.source}: `kerberos.keytab` is {str(keytab)!r}, which uid {os.getuid()} cannot read"
+        )
+    try:
+        return Spnego(keytab_tokens(keytab, principal))
+    except ImportError as error:
+        raise SettingsError(
+            f"{settings.source}: `kerberos.keytab` needs what is not installed ({error}): "
+            "pip install 'flink-yarn-autoscaler[kerberos]', which is built with gcc and krb5-devel"
+        ) from error
 
 
 def uptime() -> Millis:
@@ -241,6 +263,8 @@ class Service:
             workers=settings.workers + SUSPECT_THREADS + VISIT_THREADS + 1,
             timeout_s=settings.request_timeout / 1000,
             progressed=self._scheduler.progressed,
+            verify=settings.trusted,
+            spnego=proof(settings),
         )
         self._wire = Wire()
         self.flink_conf = FlinkConf(settings.flink_conf)
@@ -287,7 +311,9 @@ class Service:
         """Begin from the store's copy if it is empty, and copy it from then on, if the settings say where to."""
         where = self.settings.store.copy_to
         if where is not None:
-            self._keeper = Keeper(depot_at(where), where, store, self.journal, self.leads, self.clock())
+            self._keeper = Keeper(
+                depot_at(where, verify=self.settings.trusted), where, store, self.journal, self.leads, self.clock()
+            )
 
     def _begin(self) -> None:
         """Start the fleet once the store has what its copy held."""

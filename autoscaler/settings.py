@@ -6,6 +6,7 @@ What a job should do is not here but in ``job.autoscaler.*`` keys; see conf/OPTI
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -57,6 +58,14 @@ def _http_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _certificates(value: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=value)
+    except (OSError, ssl.SSLError) as error:
+        raise ValueError(f"expected a readable file with certificates in PEM: {error}") from error
+    return value
+
+
 def _copy_address(value: str) -> str:
     parts = urlsplit(value)
     file = parts.path.rpartition("/")[2]
@@ -79,6 +88,7 @@ def _listed(value: object) -> object:
 Duration = Annotated[int, BeforeValidator(_milliseconds), Field(gt=0)]
 MemorySize = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
 Address = Annotated[str, AfterValidator(_http_address)]
+Certificates = Annotated[Path, AfterValidator(_certificates)]
 CopyAddress = Annotated[str, AfterValidator(_copy_address)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
@@ -113,6 +123,13 @@ class StoreSettings(_Section):
         return value
 
 
+class Kerberos(_Section):
+    """Who the daemon is on a secured cluster. Without ``keytab`` nobody."""
+
+    keytab: Path | None = None
+    principal: str | None = None
+
+
 class Http(_Section):
     """The read-only port for /metrics, /healthz and /readyz."""
 
@@ -140,6 +157,8 @@ class Settings(BaseSettings):
         tuple[Address, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_at_least_one)
     ] = ("http://localhost:8088",)
     own_resource_manager: Literal["auto", "any"] | Address = "auto"
+    ca_file: Certificates | None = None
+    kerberos: Kerberos = Kerberos()
     flink_conf: Path | None = Path("/etc/flink/conf")
     emr_info: Paths = (Path("/emr/instance-controller/lib/info"), Path("/mnt/var/lib/info"))
     applications: Applications = Applications()
@@ -161,6 +180,11 @@ class Settings(BaseSettings):
 
     _source: str = PrivateAttr(default="the environment")
     _rule_lines: tuple[int, ...] = PrivateAttr(default=())
+
+    @property
+    def trusted(self) -> bool | str:
+        """Whose certificates are trusted, as ``requests`` has it: the cluster's own authority, or the public ones."""
+        return True if self.ca_file is None else str(self.ca_file)
 
     @property
     def source(self) -> str:

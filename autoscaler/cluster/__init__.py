@@ -32,6 +32,7 @@ from autoscaler.cluster.readings import (
     with_partitions,
 )
 from autoscaler.cluster.resources import CAPACITY_SCHEDULER, Node, Queue, UserShare, YarnScheduler
+from autoscaler.cluster.spnego import Spnego, keytab_tokens
 from autoscaler.cluster.yarn import Application, ApplicationFilter, ResourceManagers
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "Queue",
     "Rejected",
     "ResourceManagers",
+    "Spnego",
     "TaskManager",
     "TaskManagers",
     "Traffic",
@@ -72,6 +74,7 @@ __all__ = [
     "YarnScheduler",
     "depot_at",
     "is_local",
+    "keytab_tokens",
     "own_managers",
     "partitions",
     "vertex_reading",

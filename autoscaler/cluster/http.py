@@ -26,6 +26,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixe
 from urllib3 import exceptions as wire
 
 from autoscaler.cluster.errors import ClusterError, Gone, Rejected, Transient, Unauthorized
+from autoscaler.cluster.spnego import Spnego
 from autoscaler.cluster.transport import Adapter, Request, StaleConnection
 
 _MAX_BODY_BYTES: Final = 64 * 1024 * 1024
@@ -127,7 +128,7 @@ class HttpClient:
 
     ``timeout_s`` covers one whole answer, from the request to the last byte of the body; connecting has its
     own limit of at most 3 s. ``verify`` and ``cert`` are those of ``requests``. ``progressed`` is called after each
-    exchange, however it ended.
+    exchange, however it ended. ``spnego`` says who we are to servers that ask.
     """
 
     def __init__(
@@ -141,6 +142,7 @@ class HttpClient:
         user_agent: str = "flink-yarn-autoscaler",
         sleep: Callable[[float], None] = _sleep,
         progressed: Callable[[], None] = lambda: None,
+        spnego: Spnego | None = None,
     ) -> None:
         self.timeout_s = timeout_s
         self._max_body_bytes = max_body_bytes
@@ -148,6 +150,7 @@ class HttpClient:
         self._cert = cert
         self._sleep = sleep
         self._progressed = progressed
+        self._spnego = spnego
         # Compressing small answers costs both sides more than it saves on a local network.
         common = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "identity"}
         self._get_headers = CaseInsensitiveDict(common)
@@ -202,7 +205,7 @@ class HttpClient:
 
         Raises Transient if no answer came.
         """
-        reply = self._exchange(self._adapter, Request("GET", url, self._get_headers), timeout_s or self.timeout_s)
+        reply = self._proven(self._adapter, Request("GET", url, self._get_headers), timeout_s or self.timeout_s)
         said = reply.headers.get("Date", "")[: len("Sun, 06 Nov 1994 08:49:37 GMT")]  # Hadoop sends it twice
         try:
             return round(parsedate_to_datetime(said).timestamp() * 1000)
@@ -247,7 +250,7 @@ class HttpClient:
         return again(lambda: self._read_once(url, max(deadline - monotonic(), _LEAST_S)))
 
     def _read_once(self, url: str, timeout: float) -> Any:
-        reply = self._exchange(self._adapter, Request("GET", url, self._get_headers), timeout)
+        reply = self._proven(self._adapter, Request("GET", url, self._get_headers), timeout)
         if reply.status == 200 and reply.body and reply.is_json:
             return _parsed("GET", url, reply)
         raise failure("GET", url, reply)
@@ -268,6 +271,8 @@ class HttpClient:
 
         adapter = Adapter(pool_size=1, opened=connected)
         try:
+            if self._spnego is not None:  # not by a cookie, which may have run out: a PUT is sent once
+                headers.update(self._spnego.token(url))
             reply = self._exchange(adapter, Request("PUT", url, headers, text), timeout)
         except Transient as error:
             result = PutResult.UNCERTAIN if opened else PutResult.NOT_SENT
@@ -279,6 +284,20 @@ class HttpClient:
             for origin in opened:
                 self._count_connection(origin)
         return put_answer(url, reply)
+
+    def _proven(self, adapter: Adapter, request: Request, timeout: float) -> Reply:
+        """Exchange a read with the proof of who we are, once more if the server no longer accepts its own cookie."""
+        spnego, url = self._spnego, request.url
+        if spnego is None or url is None:
+            return self._exchange(adapter, request, timeout)
+        plain = request.headers
+        request.headers = CaseInsensitiveDict({**plain, **spnego.headers(url)})
+        reply = self._exchange(adapter, request, timeout)
+        if reply.status == 401 and spnego.forget(url):
+            request.headers = CaseInsensitiveDict({**plain, **spnego.headers(url)})
+            reply = self._exchange(adapter, request, timeout)
+        spnego.learn(url, reply.headers)
+        return reply
 
     def _exchange(self, adapter: Adapter, request: Request, timeout: float) -> Reply:
         limits = (min(_MAX_CONNECT_S, timeout), timeout)
@@ -324,7 +343,7 @@ def failure(method: str, url: str, reply: Reply) -> ClusterError:
     where = f"{_where(method, url)}: expected JSON, got {reply.status}"
     if reply.status in (401, 403):
         scheme = reply.headers.get("WWW-Authenticate", "no challenge")
-        return Unauthorized(reply.status, f"{where} ({scheme}); authentication is not supported")
+        return Unauthorized(reply.status, f"{where} ({scheme}); on a secured cluster set kerberos.keytab")
     if 300 <= reply.status < 400:
         location = reply.headers.get("Location") or reply.headers.get("Refresh", "nowhere")
         return Transient("redirect", f"{where} to {location}: {_start(reply.body)}")

@@ -34,6 +34,7 @@ from autoscaler.model import Command, JobKey, Millis
 from autoscaler.options import Layer, layer_of, resolve
 from autoscaler.options.commands import command_layers, in_force
 from autoscaler.options.rules import Rules, job_layers
+from autoscaler.service import proof
 from autoscaler.settings import Settings
 from autoscaler.store import StoreError, check_usable, file_of, open_to_command, shown_url
 
@@ -56,7 +57,12 @@ def read(settings: Settings, rules: Rules, clock: Callable[[], Millis]) -> Snaps
     conf = FlinkConf(settings.flink_conf)
     found = conf.read()
     store, commands = _store(settings, clock())
-    with HttpClient(workers=settings.workers + 1, timeout_s=settings.request_timeout / 1000) as http:
+    with HttpClient(
+        workers=settings.workers + 1,
+        timeout_s=settings.request_timeout / 1000,
+        verify=settings.trusted,
+        spnego=proof(settings),
+    ) as http:
         managers = ResourceManagers(http, settings.resource_managers)
         reader = Reader(
             http=http,

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 Headers = tuple[tuple[str, str], ...]
@@ -88,9 +90,12 @@ class Call:
 
 
 class Stub:
-    """The server: ``answer`` scripts a path, ``otherwise`` computes the rest, ``calls`` is the record."""
+    """The server: ``answer`` scripts a path, ``otherwise`` computes the rest, ``calls`` is the record.
 
-    def __init__(self) -> None:
+    With a certificate it is on https.
+    """
+
+    def __init__(self, certificate: Path | None = None, key: Path | None = None) -> None:
         self.calls: list[Call] = []
         self.connections = 0
         self._script: dict[tuple[str, str], list[Answer]] = {}
@@ -101,6 +106,12 @@ class Stub:
         self._server = _Server(self)
         self.port = int(self._server.server_address[1])
         self.url = f"http://127.0.0.1:{self.port}"
+        if certificate is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificate, key)
+            listening = self._server.socket
+            self._server.socket = tls.wrap_socket(listening, server_side=True, do_handshake_on_connect=False)
+            self.url = f"https://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
 
     def __enter__(self) -> Stub:

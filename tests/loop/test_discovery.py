@@ -633,10 +633,10 @@ def test_a_job_that_vanished_before_it_was_taken_up_is_no_failure(world: World, 
 def test_a_refusal_of_the_application_is_shown(world: World) -> None:
     """A 401 is shown as what it is."""
     world.add_job()
-    world.flink.fail = Rejected(401, "expected JSON, got 401 (Negotiate); authentication is not supported")
+    world.flink.fail = Rejected(401, "expected JSON, got 401 (Negotiate); on a secured cluster set kerberos.keytab")
     world.start()
     world.run(10)
-    assert "authentication is not supported" in world.fleet.statuses()[0].detail
+    assert "set kerberos.keytab" in world.fleet.statuses()[0].detail
 
 
 # ------------------------------------------------------------------ the ResourceManager

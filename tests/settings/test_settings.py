@@ -132,6 +132,14 @@ def test_where_the_store_is_copied_to_must_make_sense(tmp_path: Path, store: str
         assert load_settings(file).store.copy_to == address
 
 
+def test_a_ca_file_must_hold_certificates(tmp_path: Path) -> None:
+    """What https would trip over with the first request is refused before."""
+    (tmp_path / "ca.pem").write_text("no certificate")
+    for name, said in (("ca.pem", "certificate"), ("none.pem", "No such file")):
+        with pytest.raises(SettingsError, match=f":1: `ca_file` is .*{name}': expected a readable file .*{said}"):
+            load_settings(write(tmp_path, f"ca_file: {tmp_path / name}\n"))
+
+
 def test_its_own_manager_is_one_of_those_listed(tmp_path: Path) -> None:
     """An address that is none of ``resource_managers`` could never be active, so it is refused."""
     file = write(
