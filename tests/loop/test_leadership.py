@@ -15,6 +15,7 @@ from autoscaler.model import Bounds, Lease, Millis, Reason, RequestState, Vertex
 from autoscaler.store import Store, StoreUnavailable, open_store
 from tests.loop.conftest import Log
 from tests.loop.pair import DISCOVERY, ROOMY, Daemon, Pair
+from tests.loop.test_life import BY_HAND, STEADY_RATE, paced, pinned
 from tests.loop.world import T0, World
 
 HELD = Lease(holder="me", token=1, expires_at=T0)
@@ -99,6 +100,31 @@ def test_a_standby_observes_and_says_so(world: World, log: Log) -> None:
     world.run(300)
     assert len(puts) > 0
     assert [line["event"] for line in log if line["event"] == "this daemon acts"] == ["this daemon acts"]
+
+
+def test_a_standby_leaves_a_pin_to_the_acting_one(world: World) -> None:
+    """What an operator wants is carried out once, by the daemon that acts."""
+    world.yarn.active = "another"
+    world.store.set_command(pinned("3"))
+    job = world.add_job(rate=400.0)
+    world.start()
+    world.run(120)
+    assert (job.puts, world.requests(), world.status().reason) == ([], (), Reason.PINNED)
+    world.yarn.active = "rm"
+    world.run(60)
+    assert len(job.puts) == 1
+
+
+def test_a_standby_notes_no_change_of_others(world: World) -> None:
+    """What somebody else, who may be the acting daemon, changes is that one's to put on record."""
+    world.yarn.active = "another"
+    job = world.add_job(paced(external_change__hold="5 min"), rate=100.0)
+    world.start()
+    world.run(100)
+    job.put(BY_HAND)
+    job.rate = STEADY_RATE
+    world.run(60)
+    assert world.requests() == ()
 
 
 def test_a_manager_that_became_standby_ends_a_reign(world: World, log: Log) -> None:
