@@ -87,6 +87,12 @@ class DelayedDocument(TypedDict):
     requests: NotRequired[list[RequestDocument] | None]
 
 
+class NeedDocument(TypedDict):
+    at: Whole
+    parallelism: Whole
+    ample: Whole
+
+
 class RuleDocument(TypedDict, total=False):
     min: Whole | None
     max: Whole | None
@@ -108,6 +114,7 @@ class CaseDocument(TypedDict):
     history: NotRequired[dict[VertexId, list[ScalingDocument]] | None]
     restarts: NotRequired[list[RestartDocument] | None]
     delayed_scale_down: NotRequired[dict[VertexId, DelayedDocument] | None]
+    needs: NotRequired[dict[VertexId, list[NeedDocument]] | None]
 
 
 class CaseError(ValueError):

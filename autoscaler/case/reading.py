@@ -30,6 +30,7 @@ from autoscaler.model import (
     History,
     Input,
     Millis,
+    Need,
     Policy,
     Restart,
     Sample,
@@ -149,6 +150,11 @@ def _history(case: CaseDocument) -> History:
         },
         restarts=tuple(sorted(map(_restart, case.get("restarts") or ()), key=_BY_TIME)),
         delayed={vertex_id: _delayed(state) for vertex_id, state in delayed.items()},
+        needs={
+            vertex_id: tuple(sorted([Need(**each) for each in needs], key=_BY_TIME))
+            for vertex_id, needs in (case.get("needs") or {}).items()
+            if needs
+        },
     )
 
 

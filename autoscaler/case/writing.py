@@ -12,6 +12,7 @@ from autoscaler.model import (
     DelayedScaleDown,
     Evaluation,
     Event,
+    Need,
     Reason,
     Sample,
     Scaling,
@@ -37,6 +38,7 @@ def answer(decision: Decision, name: str | None) -> dict[str, Any]:
         },
         "job": {},
         "delayed_scale_down": _delayed_document(decision.delayed),
+        **_needs_document(decision.needs),
         "events": [_event(event) for event in decision.events],
     }
     if decision.evaluations:
@@ -69,6 +71,7 @@ def write_case(case: Case, profile: str, config: Mapping[str, str]) -> dict[str,
         },
         "restarts": [{"at": each.at, "duration_s": each.duration_s} for each in history.restarts],
         "delayed_scale_down": _delayed_document(history.delayed),
+        **_needs_document(history.needs),
     }
 
 
@@ -114,6 +117,18 @@ def _delayed_document(delayed: Mapping[VertexId, DelayedScaleDown]) -> dict[str,
             ],
         }
         for vertex_id, state in delayed.items()
+    }
+
+
+def _needs_document(needs: Mapping[VertexId, tuple[Need, ...]]) -> dict[str, Any]:
+    """Return what was needed of late by its key; nothing where nothing is remembered, as without the extras."""
+    if not needs:
+        return {}
+    return {
+        "needs": {
+            vertex_id: [{"at": each.at, "parallelism": each.parallelism, "ample": each.ample} for each in several]
+            for vertex_id, several in needs.items()
+        }
     }
 
 

@@ -16,6 +16,7 @@ from autoscaler.model import (
     EventKind,
     History,
     Millis,
+    Need,
     Policy,
     Reason,
     Sizing,
@@ -34,7 +35,7 @@ def decide(window: Window, history: History, policy: Policy, cluster: Cluster, n
     cannot be made is an answer too: reason ERROR, with nothing changed.
     """
     facts = gathered(window, history, policy, cluster, now)
-    plan = Plan(facts=facts, delayed=history.delayed)
+    plan = Plan(facts=facts, delayed=history.delayed, needs=_noted(facts))
     try:
         for step in STEPS:
             if plan.reason is None:
@@ -67,6 +68,7 @@ def failed(plan: Plan) -> Plan:
     return Plan(
         facts=plan.facts,
         delayed=plan.facts.history.delayed,
+        needs=_noted(plan.facts),
         evaluated=plan.evaluated,
         events=(Event(kind=EventKind.AUTOSCALER_ERROR),),
         reason=Reason.ERROR,
@@ -93,6 +95,7 @@ def decision(plan: Plan, error: str | None = None) -> Decision:
         gc_pressure=plan.evaluated.gc_pressure,
         heap_usage=plan.evaluated.heap_usage,
         delayed=plan.delayed,
+        needs=plan.needs,
         scalings=facts.scalings,
         restarts=facts.restarts,
         events=plan.events,
@@ -100,6 +103,10 @@ def decision(plan: Plan, error: str | None = None) -> Decision:
         window_start=samples[0].at if samples else None,
         full_at=facts.metrics.full_at,
     )
+
+
+def _noted(facts: Facts) -> Mapping[VertexId, tuple[Need, ...]]:
+    return facts.history.needs if facts.policy.extras else {}
 
 
 def _parallelisms(sizings: Mapping[VertexId, Sizing]) -> dict[VertexId, int]:

@@ -15,6 +15,7 @@ from autoscaler.model import (
     History,
     Limit,
     Millis,
+    Need,
     Policy,
     Reason,
     Restart,
@@ -58,11 +59,13 @@ class Plan(NamedTuple):
     """A decision in the making; ``reason`` is unknown until a step ends it.
 
     ``protected`` names the vertices that must not shrink now, ``ceilings`` those that must not grow beyond something,
-    ``delayed`` the held-back scale-downs so far, ``wished`` the sizings before a quota cut them, if it did.
+    ``delayed`` the held-back scale-downs so far, ``needs`` what was needed of late with the extras, ``wished`` the
+    sizings before a quota cut them, if it did.
     """
 
     facts: Facts
     delayed: Mapping[VertexId, DelayedScaleDown]
+    needs: Mapping[VertexId, tuple[Need, ...]] = _NOTHING
     evaluated: Evaluated = Evaluated()
     protected: Mapping[VertexId, Limit] = _NOTHING
     ceilings: Mapping[VertexId, tuple[int, Limit]] = _NOTHING

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from autoscaler.core.estimators import rate
 from autoscaler.model import Fare, Millis, Policy, Sample, Topology, Vertex, VertexId, Window
 
 # Lag is read per partition at different times, so it moves by some of what arrives even at rest.
 NOISE = 0.05
+NEWEST = 2  # samples, as the evidence after a change is taken from
 
 
 def slots_of(vertices: Iterable[Vertex], parallelism: Mapping[VertexId, int]) -> int:
@@ -32,6 +34,23 @@ def fare_of(topology: Topology, samples: Sequence[Sample], gc_pressure: float | 
         lag_growth=lag_growth,
         slots=slots_of(topology.vertices, {}),
         gc_pressure=gc_pressure,
+    )
+
+
+def fare_before(window: Window, gc_pressure: float | None = None) -> Fare:
+    """Return how a job fares before a change: of the whole attempt and its newest minutes the worse.
+
+    What set in just before the change, and may be why it is made, is hardly seen in the mean, and must not be blamed on
+    the change.
+    """
+    samples = samples_of_attempt(window, 0)
+    whole, newest = fare_of(window.topology, samples, gc_pressure), fare_of(window.topology, samples[-NEWEST:])
+    if whole.throughput is None or newest.throughput is None or whole.lag_growth is None or newest.lag_growth is None:
+        return whole
+    return replace(
+        whole,
+        throughput=min(whole.throughput, newest.throughput),
+        lag_growth=max(whole.lag_growth, newest.lag_growth),
     )
 
 

@@ -8,6 +8,7 @@ from autoscaler.core.estimators import average
 from autoscaler.core.evaluate import evaluate
 from autoscaler.core.facts import Evaluated, Plan
 from autoscaler.core.growth import growth_ceilings
+from autoscaler.core.needs import needs_of_late
 from autoscaler.core.periods import is_excluded
 from autoscaler.core.protection import protected_vertices
 from autoscaler.core.quota import cut_to_quota, exceeds_quota, slots_within_quota
@@ -59,7 +60,9 @@ def memory_must_suffice(plan: Plan) -> Plan:
 def vertices_are_sized(plan: Plan) -> Plan:
     """Give every vertex the parallelism the model or a rule asks for."""
     if plan.facts.policy.extras:
-        plan = plan._replace(protected=protected_vertices(plan), ceilings=growth_ceilings(plan))
+        plan = plan._replace(
+            protected=protected_vertices(plan), ceilings=growth_ceilings(plan), needs=needs_of_late(plan)
+        )
     sized = size_all(plan)
     delayed = {vertex_id: each for vertex_id, each in plan.delayed.items() if vertex_id not in sized}
     delayed |= {vertex_id: each.delayed for vertex_id, each in sized.items() if each.delayed is not None}

@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 from autoscaler.core.alignment import align, is_alignable
 from autoscaler.core.delayed import due, remembered
-from autoscaler.core.evaluate import needed_capacity
 from autoscaler.core.facts import Plan
 from autoscaler.core.history import was_ineffective
+from autoscaler.core.needs import factor_of, largest
 from autoscaler.core.rounding import known, quotient, rounded
-from autoscaler.core.scalability import scalability
-from autoscaler.core.vertex_rules import is_excluded, leaders, policy_of
+from autoscaler.core.vertex_rules import leaders, policy_of, why_untouchable
 from autoscaler.model import (
     Alignment,
     DelayedRequest,
@@ -74,22 +73,12 @@ def size(vertex: Vertex, plan: Plan) -> Sized:
     untouchable = why_untouchable(vertex, plan)
     if untouchable is not None:
         return Sized(Sizing(current=current, parallelism=current, limits=(untouchable,)), delayed)
-    # 1. Without a rate there is nothing to compare with.
-    capacity = needed_capacity(
-        evaluation.target_rate,
-        evaluation.catch_up_rate,
-        policy.utilization_target,
-        policy,
-        plan.facts.restart_s,
-    )
-    if evaluation.tpr is None or capacity is None:
+    # 1. and 2. How many times the present throughput is needed; without a rate there is nothing to compare with.
+    factor = factor_of(vertex, plan)
+    if factor is None:
         return Sized(Sizing(current=current, parallelism=current), delayed)
-    # 2. How many times the present throughput is needed.
-    factor = quotient(capacity, evaluation.tpr)
-    if policy.observed_scalability:
-        factor = quotient(factor, scalability(plan.facts.scalings.get(vertex.id, ()), policy))
-    # 3. and 4. As many times the subtasks, within the factors and the bounds.
-    wish = wanted(factor, current, policy)
+    # 3. and 4. As many times the subtasks, but no less than was needed of late, within the factors and the bounds.
+    wish = not_below_peak(wanted(factor, current, policy), vertex, plan)
     bounds = parallelism_bounds(vertex, policy)
     bounded = within_bounds(wish, bounds)
     # 5. Where partitions or key groups spread evenly.
@@ -102,7 +91,7 @@ def size(vertex: Vertex, plan: Plan) -> Sized:
         factor=known(factor),
         wanted=wish.parallelism,
         expected_rate=expected_rate(evaluation.tpr, current, aligned.parallelism) if changes else None,
-        outside_bounds=changes and is_outside_bounds(evaluation),
+        outside_bounds=changes and is_outside_bounds(evaluation) and not was_within_bounds(vertex, wish, plan),
         limits=aligned.limits,
     )
     if not changes:
@@ -153,18 +142,6 @@ def under_ceiling(vertex: Vertex, plan: Plan, sizing: Sizing) -> Sizing:
     return replace(sizing, parallelism=most, expected_rate=rate, limits=(*sizing.limits, limit))
 
 
-def why_untouchable(vertex: Vertex, plan: Plan) -> Limit | None:
-    """Return what takes a vertex out of scaling: the user, its end, or an unknown busy time just now."""
-    if is_excluded(vertex, plan.facts.policy):
-        return Limit.EXCLUDED
-    if vertex.finished:
-        return Limit.FINISHED
-    newest = plan.facts.window.samples[-1].vertices.get(vertex.id)
-    if newest is None or newest.load is None or not math.isfinite(newest.load):
-        return Limit.NO_BUSY_TIME
-    return None
-
-
 def wanted(factor: float, current: int, policy: Policy) -> Wish:
     """Return ``ceil(factor * current)`` with the factor cut to what one decision may change.
 
@@ -176,6 +153,20 @@ def wanted(factor: float, current: int, policy: Policy) -> Wish:
     clamped = max(1.0 - policy.scale_down_max_factor, min(1.0 + policy.scale_up_max_factor, factor))
     subtasks = max(-LARGEST_INT, min(LARGEST_INT, clamped * current))
     return Wish(math.ceil(subtasks), () if clamped == factor else (Limit.MAX_FACTOR,))
+
+
+def not_below_peak(wish: Wish, vertex: Vertex, plan: Plan) -> Wish:
+    """Return a wish to shrink raised to the most that was needed of late, at most to what there is; extras."""
+    needs = plan.needs.get(vertex.id)
+    if not needs:
+        return wish
+    return wish.moved(max(wish.parallelism, min(vertex.parallelism, largest(needs).parallelism)), Limit.NEEDED_OF_LATE)
+
+
+def was_within_bounds(vertex: Vertex, wish: Wish, plan: Plan) -> bool:
+    """Is a vertex that is to shrink too fast only for now, and was not for what was needed of late? Extras."""
+    needs = plan.needs.get(vertex.id)
+    return needs is not None and wish.parallelism < vertex.parallelism <= largest(needs).ample
 
 
 def parallelism_bounds(vertex: Vertex, policy: Policy) -> Bounds:

@@ -1,12 +1,14 @@
-"""What an operator's rules change for single vertices (docs/ALGORITHM.md, 12)."""
+"""What holds for single vertices: what an operator's rules change (docs/ALGORITHM.md, 12), and which are left alone."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from autoscaler.model import Policy, Vertex, VertexId
+from autoscaler.core.facts import Plan
+from autoscaler.model import Limit, Policy, Vertex, VertexId
 
 
 def policy_of(vertex: Vertex, policy: Policy) -> Policy:
@@ -41,6 +43,18 @@ def is_excluded(vertex: Vertex, policy: Policy) -> bool:
     if rule is None or rule.excluded is None:
         return vertex.id in policy.excluded_vertices
     return rule.excluded
+
+
+def why_untouchable(vertex: Vertex, plan: Plan) -> Limit | None:
+    """Return what takes a vertex out of scaling: the user, its end, or an unknown busy time just now."""
+    if is_excluded(vertex, plan.facts.policy):
+        return Limit.EXCLUDED
+    if vertex.finished:
+        return Limit.FINISHED
+    newest = plan.facts.window.samples[-1].vertices.get(vertex.id)
+    if newest is None or newest.load is None or not math.isfinite(newest.load):
+        return Limit.NO_BUSY_TIME
+    return None
 
 
 def leaders(vertices: Mapping[VertexId, Vertex], policy: Policy) -> Mapping[VertexId, VertexId]:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from autoscaler.cluster import Checkpoints, TaskManagers
 from autoscaler.core import pacing
-from autoscaler.core.fare import fare_of, growing_lag, samples_of_attempt, slots_of
+from autoscaler.core.fare import fare_before, growing_lag, slots_of
 from autoscaler.core.moment import Moment, Rhythm, longest_wait, moment, replayed
 from autoscaler.core.pacing import Wish
 from autoscaler.loop import action
@@ -121,8 +121,7 @@ class Attempt:
     def request(self, reason: str) -> Request:
         """The request as it is stored before it is sent."""
         memory = self.subject.flink.memory() if self.policy.probation and self.policy.rollback_gc_pressure < 1 else None
-        samples = samples_of_attempt(self.window, 0)
-        before = fare_of(self.window.topology, samples, memory.gc_pressure if memory else None)
+        before = fare_before(self.window, memory.gc_pressure if memory else None)
         return Request(
             key=self.subject.key,
             application_id=self.subject.application.id,

@@ -110,7 +110,9 @@ class Pilot:
         decision = decide(window, before, self._contract.policy_of(observed.topology), self._contract.cluster, at)
         oldest = decision.window_start if decision.window_start is not None else window.samples[0].at
         self._samples = tuple(sample for sample in window.samples if sample.at >= oldest)
-        self._history = History(scalings=decision.scalings, restarts=decision.restarts, delayed=decision.delayed)
+        self._history = History(
+            scalings=decision.scalings, restarts=decision.restarts, delayed=decision.delayed, needs=decision.needs
+        )
         self._allotment.seen(observed.topology)
         detail = self._explained(decision, observed.topology)
         trouble: ClusterError | None = None

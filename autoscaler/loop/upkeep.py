@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from autoscaler.cluster import JobDetails
 from autoscaler.core import pacing
-from autoscaler.core.fare import fare_of, samples_of_attempt, slots_of
+from autoscaler.core.fare import NEWEST, fare_of, samples_of_attempt, slots_of
 from autoscaler.core.lifecycle import Seen
 from autoscaler.loop import action
 from autoscaler.loop.attempt import Attempt, flink_waits_ms
@@ -97,7 +97,7 @@ class Upkeep:
         samples = samples_of_attempt(window, min(policy.stabilization_interval, policy.probation // 2))
         memory = subject.flink.memory() if policy.rollback_gc_pressure < 1 else None
         fare = fare_of(window.topology, samples, memory.gc_pressure if memory else None)
-        newest = fare_of(window.topology, samples[-2:])
+        newest = fare_of(window.topology, samples[-NEWEST:])
         live = subject.flink.requirements(subject.job_id)
         return Seen(
             parallelism={v.id: v.parallelism for v in window.topology.vertices},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from autoscaler.model.base import JobKey, Millis, VertexId, frozen
 from autoscaler.model.decision import Decision, Evaluation, Event, EventKind, Grant, Limit, Reason, Sizing
-from autoscaler.model.history import DelayedRequest, DelayedScaleDown, History, Restart, Scaling
+from autoscaler.model.history import DelayedRequest, DelayedScaleDown, History, Need, Restart, Scaling
 from autoscaler.model.job import NOTHING, Cluster, Input, Resource, Topology, Vertex
 from autoscaler.model.lease import Lease
 from autoscaler.model.policy import NO_VERTEX_RULES, Alignment, BusyTimeAggregator, Command, Policy, VertexRule
@@ -40,6 +40,7 @@ __all__ = [
     "Life",
     "Limit",
     "Millis",
+    "Need",
     "Outcome",
     "Phase",
     "Policy",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from autoscaler.model.base import Millis, VertexId, frozen
-from autoscaler.model.history import DelayedScaleDown, Restart, Scaling
+from autoscaler.model.history import DelayedScaleDown, Need, Restart, Scaling
 
 
 class Reason(StrEnum):
@@ -101,6 +101,7 @@ class Limit(StrEnum):
     DELAYED = "delayed"
     INEFFECTIVE = "ineffective"
     GRACE_PERIOD = "grace-period"
+    NEEDED_OF_LATE = "needed-of-late"
     SATURATED = "saturated"
     BACK_PRESSURE = "back-pressure"
     DOUBTFUL = "doubtful"
@@ -162,8 +163,8 @@ class Decision:
 
     ``parallelism`` holds every vertex and is the present one unless ``rescale``. ``advised`` is what the job would be
     given but for a switched-off scaling, an excluded period, a quota or what the cluster can give, of which ``grant``
-    tells. ``delayed`` is the state of held-back scale-downs after this decision, ``scalings`` and ``restarts`` the
-    history as trimmed and completed by it.
+    tells. ``delayed`` is the state of held-back scale-downs after this decision, ``needs`` what was needed of late,
+    ``scalings`` and ``restarts`` the history as trimmed and completed by it.
     """
 
     at: Millis
@@ -176,6 +177,7 @@ class Decision:
     gc_pressure: float | None = None
     heap_usage: float | None = None
     delayed: Mapping[VertexId, DelayedScaleDown] = field(default_factory=lambda: frozen({}))
+    needs: Mapping[VertexId, tuple[Need, ...]] = field(default_factory=lambda: frozen({}))
     scalings: Mapping[VertexId, tuple[Scaling, ...]] = field(default_factory=lambda: frozen({}))
     restarts: tuple[Restart, ...] = ()
     events: tuple[Event, ...] = ()

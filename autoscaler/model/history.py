@@ -45,9 +45,20 @@ class DelayedScaleDown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """The most subtasks a vertex needed in a span that began ``at``; with more than ``ample`` it was too fast then."""
+
+    at: Millis
+    parallelism: int
+    ample: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What the decision remembers of a job: past scalings and restarts oldest first, and held-back scale-downs."""
+    """What the decision remembers of a job: past scalings and restarts oldest first, held-back scale-downs, and what
+    each vertex needed of late, oldest first."""
 
     scalings: Mapping[VertexId, tuple[Scaling, ...]] = field(default_factory=lambda: frozen({}))
     restarts: tuple[Restart, ...] = ()
     delayed: Mapping[VertexId, DelayedScaleDown] = field(default_factory=lambda: frozen({}))
+    needs: Mapping[VertexId, tuple[Need, ...]] = field(default_factory=lambda: frozen({}))

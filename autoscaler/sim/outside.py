@@ -24,6 +24,7 @@ from autoscaler.model import (
     DelayedScaleDown,
     History,
     Millis,
+    Need,
     Restart,
     Sample,
     Scaling,
@@ -99,7 +100,11 @@ class Outside:
         answer = self._answer(
             Case(window=window, history=self._history, policy=self._policy, cluster=self._shape, now=at, name=None)
         )
-        self._history = replace(self._history, delayed=_delayed(answer.get("delayed_scale_down") or {}))
+        self._history = replace(
+            self._history,
+            delayed=_delayed(answer.get("delayed_scale_down") or {}),
+            needs=_needs(answer.get("needs") or {}),
+        )
         if answer.get("rescale"):
             target = {v: int(answer["parallelism"].get(v, p)) for v, p in present.items()}
             bounds = bounds_to_send(self._flink.requirements(own), present, target)
@@ -145,6 +150,18 @@ def _delayed(document: Mapping[str, Any]) -> Mapping[VertexId, DelayedScaleDown]
                 ),
             )
             for vertex, state in document.items()
+        }
+    )
+
+
+def _needs(document: Mapping[str, Any]) -> Mapping[VertexId, tuple[Need, ...]]:
+    return frozen(
+        {
+            vertex: tuple(
+                Need(at=int(each["at"]), parallelism=int(each["parallelism"]), ample=int(each["ample"]))
+                for each in needs
+            )
+            for vertex, needs in document.items()
         }
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, select, text
+from sqlalchemy import Connection, Delete, Table, bindparam, delete, func, select, text
 
 from autoscaler.model import Millis, RequestState
 from autoscaler.store.schema import commands, decisions, plans, requests, samples
@@ -17,6 +17,21 @@ KEEP_DECISIONS: Millis = 90 * _DAY
 _BATCH_ROWS = 1_000
 _BATCH_PAGES = 2_000
 _OPEN = (RequestState.INTENDED.value, RequestState.SENT.value)
+
+
+def _older(table: Table) -> Delete:
+    return delete(table).where(table.c.job_id == bindparam("job"), table.c.at < bindparam("before"))
+
+
+# Built once: building costs more than SQLite takes to run them, and each is run for each job.
+_OLD_SAMPLES, _OLD_DECISIONS = _older(samples), _older(decisions)
+_OLD_REQUESTS = _older(requests).where(requests.c.state.not_in(_OPEN))
+_EXPIRED_COMMANDS = delete(commands).where(commands.c.until <= bindparam("now"))
+_OLDEST_SAMPLE = select(func.min(samples.c.at)).where(samples.c.job_id == bindparam("job"))
+_LAST_PLAN = select(func.max(plans.c.id)).where(plans.c.job_id == bindparam("job"))
+_LAST_PLAN_UNTIL = _LAST_PLAN.where(plans.c.at <= bindparam("until"))
+_PLANS_BEFORE = delete(plans).where(plans.c.job_id == bindparam("job"), plans.c.id < bindparam("first"))
+_PAGES, _FREE_PAGES, _PAGE_SIZE = (text(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +65,13 @@ class Size:
 def delete_old(connection: Connection, job_id: int, now: Millis) -> Retained:
     """Delete what one job no longer needs. A request whose outcome is open is never too old."""
 
-    def old(table: Table, keep: Millis, *also: Any) -> int:
-        wanted = delete(table).where(table.c.job_id == job_id, table.c.at < now - keep, *also)
-        return connection.execute(wanted).rowcount
+    def old(statement: Delete, keep: Millis) -> int:
+        return connection.execute(statement, {"job": job_id, "before": now - keep}).rowcount
 
     gone = Retained(
-        samples=old(samples, KEEP_SAMPLES),
-        decisions=old(decisions, KEEP_DECISIONS),
-        requests=old(requests, KEEP_DECISIONS, requests.c.state.not_in(_OPEN)),
+        samples=old(_OLD_SAMPLES, KEEP_SAMPLES),
+        decisions=old(_OLD_DECISIONS, KEEP_DECISIONS),
+        requests=old(_OLD_REQUESTS, KEEP_DECISIONS),
     )
     _delete_unused_plans(connection, job_id)
     return gone
@@ -65,18 +79,16 @@ def delete_old(connection: Connection, job_id: int, now: Millis) -> Retained:
 
 def delete_expired(connection: Connection, now: Millis) -> Retained:
     """Delete the operators' commands that hold no longer."""
-    return Retained(commands=connection.execute(delete(commands).where(commands.c.until <= now)).rowcount)
+    return Retained(commands=connection.execute(_EXPIRED_COMMANDS, {"now": now}).rowcount)
 
 
 def _delete_unused_plans(connection: Connection, job_id: int) -> None:
     """Delete the plans before the one the oldest sample was taken under; the latest always stays."""
-    oldest = connection.scalar(select(func.min(samples.c.at)).where(samples.c.job_id == job_id))
-    in_use = select(func.max(plans.c.id)).where(plans.c.job_id == job_id)
-    if oldest is not None:
-        in_use = in_use.where(plans.c.at <= oldest)
-    first = connection.scalar(in_use)
+    oldest = connection.scalar(_OLDEST_SAMPLE, {"job": job_id})
+    in_use = _LAST_PLAN if oldest is None else _LAST_PLAN_UNTIL
+    first = connection.scalar(in_use, {"job": job_id} if oldest is None else {"job": job_id, "until": oldest})
     if first is not None:
-        connection.execute(delete(plans).where(plans.c.job_id == job_id, plans.c.id < first))
+        connection.execute(_PLANS_BEFORE, {"job": job_id, "first": first})
 
 
 def delete_first(connection: Connection, table: Table) -> int:
@@ -88,9 +100,7 @@ def delete_first(connection: Connection, table: Table) -> int:
 
 def size_of(connection: Connection) -> Size:
     """Return the size of an SQLite database, as this transaction sees it."""
-    pages, free, size = (
-        int(connection.scalar(text(f"PRAGMA {name}")) or 0) for name in ("page_count", "freelist_count", "page_size")
-    )
+    pages, free, size = (int(connection.scalar(wanted) or 0) for wanted in (_PAGES, _FREE_PAGES, _PAGE_SIZE))
     return Size(used=(pages - free) * size, file=pages * size)
 
 

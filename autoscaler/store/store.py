@@ -55,6 +55,10 @@ _SAMPLES_SINCE = (
 )
 _PLANS = select(plans.c.id, plans.c.topology).where(plans.c.id.in_(bindparam("numbers", expanding=True)))
 _MEMORY = select(jobs.c.memory).where(jobs.c.identity == bindparam("wanted"))
+_STATUSES = select(statuses)
+_COMMANDS = select(commands).order_by(commands.c.id)
+_ABSENT = select(jobs.c.name, jobs.c.absent_since).where(jobs.c.absent_since.is_not(None))
+_JOBS = select(jobs.c.id)
 _OPEN_REQUESTS = (
     select(requests)
     .where(requests.c.state.in_((RequestState.INTENDED.value, RequestState.SENT.value)))
@@ -81,6 +85,11 @@ class Store:
 
     def __init__(self, engine: Engine, place: Place, max_size_bytes: int) -> None:
         self._engine = engine
+        # Engines that differ in their options only; to set them on each connection anew costs more than a small write.
+        self._writing, self._writing_durably = (
+            engine.execution_options(**WRITES),
+            engine.execution_options(**DURABLE_WRITES),
+        )
         self._place = place
         self._max_size_bytes = max_size_bytes
         # Writers wait for each other here instead of in SQLite, which would poll. It guards ``_known`` too.
@@ -100,14 +109,12 @@ class Store:
     @contextmanager
     def writing(self, *, durable: bool = False) -> Iterator[Writer]:
         """Give a writer whose writes are one transaction; others wait, so do nothing slow in between."""
-        options = DURABLE_WRITES if durable else WRITES
+        engine = self._writing_durably if durable else self._writing
         with self._lock:
             try:
-                with translated(str(self)), self._engine.connect() as connection:
-                    connection.execution_options(**options)
-                    with connection.begin():
-                        self._check_lease(connection)
-                        yield Writer(connection, self._known)
+                with translated(str(self)), engine.begin() as connection:
+                    self._check_lease(connection)
+                    yield Writer(connection, self._known)
             except BaseException:
                 # Numbers of rows that were rolled back must not be used again; the rest is looked up anew.
                 self._known.clear()
@@ -263,7 +270,7 @@ class Store:
     def statuses(self) -> tuple[JobStatus, ...]:
         """Return the last thing known of each job, ordered by key."""
         with self._reading() as connection:
-            found = [load(JobStatus, unpack(row.status)) for row in connection.execute(select(statuses))]
+            found = [load(JobStatus, unpack(row.status)) for row in connection.execute(_STATUSES)]
         return tuple(sorted(found, key=lambda status: status.key))
 
     def keys(self) -> tuple[JobKey, ...]:
@@ -273,16 +280,14 @@ class Store:
 
     def commands(self, cluster: str, now: Millis) -> tuple[Command, ...]:
         """Return the operators' commands for jobs of a cluster that are in force, in the order they were given."""
-        wanted = select(commands).order_by(commands.c.id)
         with self._reading() as connection:
-            found = [load(Command, unpack(row.command)) for row in connection.execute(wanted)]
+            found = [load(Command, unpack(row.command)) for row in connection.execute(_COMMANDS)]
         return tuple(command for command in found if command.cluster == cluster and command.is_in_force(now))
 
     def absent(self) -> Mapping[JobKey, Millis]:
         """Return the jobs that are noted as gone, with the time since when."""
-        wanted = select(jobs.c.name, jobs.c.absent_since).where(jobs.c.absent_since.is_not(None))
         with self._reading() as connection:
-            return frozen({_key(row.name): row.absent_since for row in connection.execute(wanted)})
+            return frozen({_key(row.name): row.absent_since for row in connection.execute(_ABSENT)})
 
     def absent_since(self, key: JobKey) -> Millis | None:
         """Return since when a job is noted as gone, ``None`` if it is not."""
@@ -317,7 +322,7 @@ class Store:
         long.
         """
         with self._reading() as connection:
-            numbers = tuple(connection.scalars(select(jobs.c.id)))
+            numbers = tuple(connection.scalars(_JOBS))
         gone = Retained()
         for job_id in numbers:
             with self._transaction() as connection:
@@ -356,10 +361,8 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with self._lock, translated(str(self)), self._engine.connect() as connection:
-            connection.execution_options(**WRITES)
-            with connection.begin():
-                yield connection
+        with self._lock, translated(str(self)), self._writing.begin() as connection:
+            yield connection
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

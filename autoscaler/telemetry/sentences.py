@@ -26,6 +26,7 @@ LIMIT_WORDS: Mapping[Limit, str] = {
     Limit.DELAYED: "scale-down held back by scale-down.interval",
     Limit.INEFFECTIVE: "the last scale-up did not help",
     Limit.GRACE_PERIOD: "scale-down held back by scale-up.grace-period",
+    Limit.NEEDED_OF_LATE: "no less than it needed within scale-up.grace-period",
     Limit.SATURATED: "kept, it is saturated now",
     Limit.BACK_PRESSURE: "kept, it holds up what feeds it",
     Limit.MEMORY_PRESSURE: "kept, memory is short",

@@ -17,6 +17,7 @@ from autoscaler.model import (
     DelayedScaleDown,
     History,
     Input,
+    Need,
     Policy,
     Restart,
     Sample,
@@ -140,7 +141,12 @@ def histories(draw: st.DrawFn, numbers: st.SearchStrategy[float | None] = PLAUSI
         )
         delayed[name] = DelayedScaleDown(first=requests[0].at, requests=requests)
     restarts = tuple(Restart(at=NOW - age, duration_s=draw(st.none() | st.integers(0, 2000))) for age in draw(ages))
-    return History(scalings=scalings, restarts=restarts, delayed=delayed)
+    needs = {
+        name: tuple(Need(at=NOW - age, parallelism=draw(PARALLELISM), ample=draw(PARALLELISM)) for age in draw(ages))
+        for name in draw(st.lists(names, unique=True))
+    }
+    noted = {name: several for name, several in needs.items() if several}
+    return History(scalings=scalings, restarts=restarts, delayed=delayed, needs=noted)
 
 
 def vertex_rules() -> st.SearchStrategy[Mapping[str, VertexRule]]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from autoscaler.core.fare import fare_of, growing_lag, samples_of_attempt, slots_of
+from autoscaler.core.fare import fare_before, fare_of, growing_lag, samples_of_attempt, slots_of
 from autoscaler.model import Fare, Policy, Topology, Window
 from tests.core.builders import MINUTE, NOW, a_vertex, a_window, counter
 
@@ -29,6 +29,21 @@ def test_a_job_fares_as_its_sources_do() -> None:
     )
     found = fare_of(window.topology, window.samples, 0.2)
     assert found == Fare(throughput=1_500.0, arriving=1_501.0, lag_growth=1.0, slots=7, gc_pressure=0.2)
+
+
+def test_a_change_is_judged_against_the_worse_of_the_window_and_its_end() -> None:
+    """What set in just before a change is not blamed on it: less is read, and lag grows, in the newest samples only."""
+    reads = [0.0, 60_000.0, 120_000.0, 180_000.0, 240_000.0, 270_000.0]
+    found = fare_before(a_window(values={"a": {"records_in": reads, "lag": [0.0, 0.0, 0.0, 0.0, 0.0, 30_000.0]}}), 0.2)
+    assert found == Fare(throughput=500.0, arriving=1_000.0, lag_growth=500.0, slots=4, gc_pressure=0.2)
+
+
+def test_a_job_that_recovers_is_judged_by_the_whole_window() -> None:
+    """A good newest minute makes nothing better than it was, and one sample or an unknown lag tells no newest one."""
+    lag = [0.0, 60_000.0, 120_000.0, 180_000.0, 240_000.0, 240_000.0]
+    assert fare_before(lags(*lag)).lag_growth == 800.0
+    unknown = lags(0.0, 0.0, 0.0, 0.0, 60_000.0, None)
+    assert fare_before(unknown) == fare_of(unknown.topology, unknown.samples)
 
 
 def test_what_one_source_does_not_tell_is_not_known() -> None:

@@ -59,6 +59,7 @@ def test_shifting_all_times_changes_nothing(
         },
         restarts=tuple(replace(each, at=each.at + by) for each in history.restarts),
         delayed={vertex_id: _moved(each, by) for vertex_id, each in history.delayed.items()},
+        needs={v: tuple(replace(each, at=each.at + by) for each in needs) for v, needs in history.needs.items()},
     )
     after = decide(moved, remembered, policy, cluster, NOW + by)
     assert _timeless(after) == _timeless(before)
@@ -103,6 +104,7 @@ def test_order_of_vertices_and_keys_is_irrelevant(
         scalings=_backwards(history.scalings),
         restarts=history.restarts,
         delayed=_backwards(history.delayed),
+        needs=_backwards(history.needs),
     )
     found = decide(shuffled, backwards, policy, cluster, NOW)
     expected = decide(window, history, policy, cluster, NOW)

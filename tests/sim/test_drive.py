@@ -32,6 +32,20 @@ def test_a_step_is_followed() -> None:
     assert run.scores.v60_min_per_day > 0, "it took a while"
 
 
+def test_a_load_that_swings_is_not_followed_down() -> None:
+    """A wave of an hour whose peaks the job can carry restarts it not once, however idle it is in between."""
+    run = simulate(load_scenario("cosine"), OURS, 1, hours=4)
+    assert run.scores.rescales_per_day == 0
+    assert run.scores.max_time_lag_s == 0
+
+
+def test_a_trouble_that_had_begun_before_does_not_undo_a_growth() -> None:
+    """Grown because a vertex sends four times as much, a job that still lags grows on instead of being rolled back."""
+    run = simulate(load_scenario("no-signal"), OURS, 1, hours=7)
+    assert not [request for request in run.requests if request.text.startswith("rolled back")]
+    assert run.scores.broken_invariants == 0
+
+
 def test_without_anybody_lag_accrues() -> None:
     """Nobody acts: the parallelism stays, and the lag grows by what is missing."""
     run = simulate(a_scenario(load=STEP), NONE, 1, hours=2)

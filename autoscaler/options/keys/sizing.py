@@ -84,7 +84,8 @@ STEPS = (
         apache="0 s",
         fills="scale_up_grace_period",
         profiles=(EMR,),
-        help="A vertex is not scaled down within this time after it was scaled up. This is EMR's meaning; "
+        help="A vertex is not scaled down within this time after it was scaled up, nor below what it needed within "
+        "this time, so that a load that swings is not followed down only to come back. The former is EMR's meaning; "
         "in the `apache` profile the key is an old name of `scale-down.interval`.",
     ),
     Key(
