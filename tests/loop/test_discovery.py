@@ -293,6 +293,7 @@ def test_what_was_measured_of_a_job_outlives_it_in_a_session(world: World) -> No
     assert world.store.window(KEY, 0) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["FINISHED", "KILLED", "FAILED"])
 def test_an_application_that_ended_is_forgotten_after_a_day(world: World, state: str) -> None:
     """24 hours after YARN's terminal state, and not before, everything stored of the job is deleted."""

@@ -285,6 +285,7 @@ def test_an_intent_whose_answer_could_not_be_stored_is_settled_by_the_next_proce
     assert len(job.puts) == 1
 
 
+@pytest.mark.slow
 def test_requests_nobody_watches_are_closed_after_a_day(world: World) -> None:
     """A request to a session's job that ended while no daemon ran does not stay open for ever."""
     busy(world, restart_ms=100_000)
