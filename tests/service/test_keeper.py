@@ -115,6 +115,7 @@ def reasons(disk: Path) -> list[Reason]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(150)
 def test_a_replaced_master_goes_on_with_the_record(tmp_path: Path, stub: Stub, cluster: StubCluster) -> None:
     """A daemon that ends leaves a copy; one on an empty disk begins from it and takes up the request in flight."""
     programs = tmp_path / "programs"
@@ -132,12 +133,12 @@ def test_a_replaced_master_goes_on_with_the_record(tmp_path: Path, stub: Stub, c
         return settings_file(disk, stub, store=kept)
 
     with Daemon(settings(disks[0]), environment=environment) as daemon:
-        until(lambda: bool(cluster.puts), 15)
+        until(lambda: bool(cluster.puts), 60)
         daemon.wait_for("requested", state="SENT")
         assert daemon.end() == 0
     with Daemon(settings(disks[1]), environment=environment) as daemon:
         daemon.wait_for("the store begins from its copy", copy="s3://bucket/store.gz")
-        until(lambda: Reason.IN_FLIGHT in reasons(disks[1]))
+        until(lambda: Reason.IN_FLIGHT in reasons(disks[1]), 60)
         assert daemon.end() == 0
     (request,) = open_existing(f"sqlite:///{disks[1] / 'history.db'}").requests(KEY, 9)
     assert request.state is RequestState.SENT
