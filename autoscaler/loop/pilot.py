@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from autoscaler.cluster import ClusterError, JobDetails
@@ -30,12 +30,16 @@ from autoscaler.model import (
     Sample,
     Scaling,
     Topology,
+    VertexId,
     Window,
     frozen,
 )
 from autoscaler.telemetry import sentences
 
 CHECK_EVERY: Millis = 3_000  # Flink keeps an answer about checkpoints for so long
+
+
+Kept = tuple[int, History, Mapping[VertexId, Millis]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +69,7 @@ class Pilot:
         self._samples: tuple[Sample, ...] = ()
         self._history = History()
         self._recalled = False
-        self._kept: tuple[int, History] | None = None
+        self._kept: Kept | None = None
         self._pending: Pending | None = None
 
     def recall(self, subject: Subject, now: Millis) -> None:
@@ -81,7 +85,7 @@ class Pilot:
             epoch, history, window = memory.epoch, memory.memory(key), memory.window(key, now - reach)
             self._watch.recall(subject, now)
             memory.present(key)
-            self._kept, self._history, self._recalled = (epoch, history), history, True
+            self._kept, self._history, self._recalled = kept(epoch, history), history, True
             stored = () if window is None else window.samples
             known = {sample.at for sample in stored}
             self._samples = (*stored, *(s for s in self._samples if s.at not in known))
@@ -255,7 +259,7 @@ class Pilot:
         key, memory = subject.key, self._env.memory
         with tolerated(self._env):
             memory.append_sample(key, window.topology, window.running_since, window.samples[-1])
-            keeping = (memory.epoch, self._history)
+            keeping = kept(memory.epoch, self._history)
             if self._recalled and self._kept != keeping:
                 memory.save_memory(key, self._history)
                 self._kept = keeping
@@ -264,6 +268,15 @@ class Pilot:
             self._watch.store_again()
             store_answered(self._env)
         self._notice.decided(subject, window, decision, detail, now, self._contract.policy.debug_logs_interval)
+
+
+def kept(epoch: int, history: History) -> Kept:
+    """What tells whether a history is worth writing again: all of it, but of needs only when each was first noted.
+
+    A need that rises within its span is written with the next span. A crash loses no more than that rise.
+    """
+    spans = frozen({vertex: needs[-1].at for vertex, needs in history.needs.items()})
+    return epoch, replace(history, needs=frozen({})), spans
 
 
 def withheld(decision: Decision, window: Window, before: History, reason: Reason) -> Decision:

@@ -10,7 +10,7 @@ from autoscaler.cluster import PutAnswer, PutResult, Transient
 from autoscaler.model import Bounds, JobKey, Reason, RequestState
 from autoscaler.store import RecoveringStore, StoreUnavailable, open_store
 from tests.loop.conftest import Log
-from tests.loop.world import SOURCE, T0, WORKER, FakeJob, World
+from tests.loop.world import ADAPTIVE, SOURCE, T0, WORKER, FakeJob, World
 
 KEY = JobKey(cluster="test", application="orders-app", job="orders")
 FULL = StoreUnavailable("store /var/lib/x.db: database or disk is full (the disk is full)")
@@ -95,6 +95,34 @@ def test_a_restart_continues_the_window(world: World) -> None:
     world.restart()
     world.run(3)
     assert world.status().reason is Reason.STEADY
+
+
+@pytest.mark.parametrize("grace", ["1 h", "0 s"])
+def test_what_a_vertex_needed_of_late_outlives_the_process(world: World, grace: str) -> None:
+    """A job that idles since the daemon was restarted is shrunk only if there is no grace period to remember."""
+    bounds = {SOURCE: Bounds(lower=1, upper=1), WORKER: Bounds(lower=1, upper=8)}
+    config = ADAPTIVE | {"job.autoscaler.scale-up.grace-period": grace}
+    job = world.add_job(config, rate=2_000.0, parallelism={SOURCE: 1, WORKER: 8}, wanted=bounds)
+    world.start()
+    world.run(100)
+    world.restart()
+    job.rate = 100.0
+    world.run(200)
+    assert (job.puts == []) is (grace == "1 h")
+
+
+def test_a_need_that_varies_is_not_written_with_each_pass(world: World) -> None:
+    """Of what was needed the store holds what its span began with, until the next span begins."""
+    world.add_job(ADAPTIVE | {"job.autoscaler.scale-up.grace-period": "1 h"}, rate=400.0)
+    world.start()
+    world.run(100)
+    (noted,) = world.store.memory(KEY).needs[WORKER]
+    world.flink.jobs_there[0].rate = 440.0
+    world.run(120)
+    assert world.store.memory(KEY).needs[WORKER] == (noted,)
+    world.run(300)
+    _, later = world.store.memory(KEY).needs[WORKER]
+    assert later.at - noted.at == 300_000
 
 
 def test_a_restart_after_a_stop_of_the_application_voids_its_request(world: World) -> None:

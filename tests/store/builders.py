@@ -16,7 +16,6 @@ from autoscaler.model import (
     JobStatus,
     Limit,
     Millis,
-    Need,
     Reason,
     Request,
     Restart,
@@ -111,7 +110,6 @@ def a_history(at: Millis = T0) -> History:
     return History(
         scalings=frozen({"sink": (Scaling(at=at, from_parallelism=2, to_parallelism=4, tpr=1.5),)}),
         restarts=(Restart(at=at), Restart(at=at + 1, duration_s=40)),
-        needs=frozen({"sink": (Need(at=at, parallelism=3, ample=6),)}),
     )
 
 
