@@ -69,7 +69,7 @@ def read_case(document: str | bytes | Document, extras: bool | None = None) -> C
         window=Window(
             topology=Topology(vertices=in_topological_order(map(_vertex, case.vertices))),
             running_since=case.running_since,
-            samples=tuple([_sample(each) for each in case.samples]),
+            samples=tuple([_sample(each) for each in sorted(case.samples, key=_BY_TIME)]),
         ),
         history=_history(case),
         policy=_policy(case, config, extras),

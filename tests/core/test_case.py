@@ -189,6 +189,12 @@ def test_rules_of_vertices_are_part_of_a_case() -> None:
     }
 
 
+def test_the_order_of_samples_is_that_of_their_times() -> None:
+    """Samples count by their times, in whatever order a case lists them, as past scalings and restarts do."""
+    samples = a_case()["samples"]
+    assert read_case(a_case(samples=samples[::-1])) == read_case(a_case())
+
+
 def test_a_missing_key_is_named() -> None:
     """What is missing is said."""
     with pytest.raises(CaseError, match="now is missing"):
