@@ -299,6 +299,7 @@ class Service:
         self._awaits_copy = False
 
     def start(self) -> None:
+        self._warn_of(self.settings)
         self._scheduler.start()
         if self._keeper is None:
             self.fleet.start(self.clock())
@@ -354,6 +355,7 @@ class Service:
         self.rules = rules
         self.flink_conf = FlinkConf(settings.flink_conf)
         configure_logging(settings.log.format, settings.log.level)
+        self._warn_of(settings)
         self.fleet.obey(self._orders(self.settings), settings.discovery_interval, self.clock())
         self.journal.note("settings read again", mode=settings.mode, after_a_restart=waiting)
 
@@ -446,6 +448,10 @@ class Service:
             interval=self._interval,
             on_emr_host=emr_host(settings.emr_info) is not None,
         )
+
+    def _warn_of(self, settings: Settings) -> None:
+        for problem in settings.warnings:
+            self.journal.warn("settings", detail=str(problem))
 
     def _look_at_flink_conf(self) -> None:
         """Say that the cluster's file is another: EMR rewrites it when somebody reconfigures the cluster."""

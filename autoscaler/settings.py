@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,7 +28,12 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
-from autoscaler.options import parse_duration, parse_memory
+from autoscaler.options import Problem, Severity, format_duration, parse_duration, parse_memory
+from autoscaler.options.grammar import has_unit
+
+# The durations, and below which one that names no unit was probably meant in seconds.
+DURATIONS = ("discovery_interval", "request_timeout")
+SUSPICIOUS_MS = 1_000
 
 DEFAULT_PATH = Path("/etc/autoscaler/autoscaler.yaml")
 
@@ -180,6 +185,7 @@ class Settings(BaseSettings):
 
     _source: str = PrivateAttr(default="the environment")
     _rule_lines: tuple[int, ...] = PrivateAttr(default=())
+    _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @property
     def trusted(self) -> bool | str:
@@ -195,6 +201,11 @@ class Settings(BaseSettings):
     def rule_lines(self) -> tuple[int, ...]:
         """Where in the file each rule begins; empty if the rules come from the environment."""
         return self._rule_lines
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What can be used but was probably not meant."""
+        return self._warnings
 
     @classmethod
     def settings_customise_sources(
@@ -260,12 +271,28 @@ def _validated(content: dict[str, Any], file: Path | None, node: yaml.Node | Non
         raise SettingsError("\n".join(_problem(e, file, node) for e in error.errors())) from error
     except UnreadableVariable as error:
         raise SettingsError(f"environment variable: {error}; write it as JSON") from error
+    settings._warnings = tuple(_suspicious_durations(settings, content, file, node))
     if file is not None:
         settings._source = str(file)
         if _variable(["rules"]) not in os.environ:
             lines = (_line_of(node, ("rules", index)) for index in range(len(settings.rules)))
             settings._rule_lines = tuple(line for line in lines if line is not None)
     return settings
+
+
+def _suspicious_durations(
+    settings: Settings, content: Mapping[str, Any], file: Path | None, node: yaml.Node | None
+) -> Iterator[Problem]:
+    """A number alone is milliseconds, which hardly anybody means who writes 30."""
+    for name in DURATIONS:
+        written = os.environ.get(_variable([name]), content.get(name))
+        meant = getattr(settings, name)
+        if written is None or has_unit(str(written)) or meant >= SUSPICIOUS_MS:
+            continue
+        message = f"{name} is {str(written)!r}, which means {format_duration(meant)}: a duration without a unit is in "
+        message += "milliseconds; add s, min or h"
+        source = _written_in([name], file, node)
+        yield Problem(severity=Severity.WARNING, key=name, value=str(written), source=source, message=message)
 
 
 def _mistyped_variables() -> list[str]:
@@ -290,14 +317,17 @@ def _variable(where: Sequence[str | int]) -> str:
 def _problem(error: Any, file: Path | None, node: yaml.Node | None) -> str:
     where: Sequence[str | int] = error["loc"]
     key = ".".join(str(part) for part in where)
-    line = _line_of(node, where)
-    variable = _variable(where)
-    from_file = file is not None and line is not None and variable not in os.environ
-    source = f"{file}:{line}" if from_file else f"environment variable {variable}"
+    source = _written_in(where, file, node)
     if error["type"] == "extra_forbidden":
         return f"{source}: unknown setting `{key}`{_meant(where)}; the known ones are in conf/autoscaler.yaml"
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{source}: `{key}` is {error['input']!r}: {message}"
+
+
+def _written_in(where: Sequence[str | int], file: Path | None, node: yaml.Node | None) -> str:
+    line, variable = _line_of(node, where), _variable(where)
+    from_file = file is not None and line is not None and variable not in os.environ
+    return f"{file}:{line}" if from_file else f"environment variable {variable}"
 
 
 def _meant(where: Sequence[str | int]) -> str:

@@ -2,146 +2,179 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import re
 from collections.abc import Mapping
 from reprlib import Repr
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+import msgspec
+from msgspec import Meta, Struct
 
-from autoscaler.model import VertexId
+from autoscaler.model import VertexId, VertexSample
 
 Document = Mapping[str, Any]
 
 LARGEST = 2**63 - 1
-Whole = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
-Parallelism = Annotated[int, Field(ge=1, le=LARGEST)]
+Whole = Annotated[int, Meta(ge=-LARGEST, le=LARGEST)]
+Parallelism = Annotated[int, Meta(ge=1, le=LARGEST)]
 Number = float | None
 
+# Of the parts of a document none is part of a cycle, so the collector need not look at the many of them: gc=False.
 
-class InputDocument(TypedDict):
+
+class InputDocument(Struct, frozen=True, gc=False):
     id: str
-    ship_strategy: NotRequired[str | None]
+    ship_strategy: str | None = None
 
 
-class VertexDocument(TypedDict):
+class VertexDocument(Struct, frozen=True, gc=False):
     id: str
     parallelism: Parallelism
     max_parallelism: Parallelism
-    name: NotRequired[str | None]
-    inputs: NotRequired[list[InputDocument] | None]
-    finished: NotRequired[bool | None]
-    slot_sharing_group: NotRequired[Any]
-    source_partitions: NotRequired[Whole | None]
+    name: str | None = None
+    inputs: list[InputDocument] | None = None
+    finished: bool | None = None
+    slot_sharing_group: Any = None
+    source_partitions: Whole | None = None
 
 
-class ValuesDocument(TypedDict, total=False):
-    load: Number
-    accumulated_busy_ms: Number
-    records_in: Number
-    records_out: Number
-    records_in_per_s: Number
-    lag: Number
-    observed_tpr: Number
-    back_pressure: Number
+class JobValuesDocument(Struct, frozen=True, gc=False):
+    gc_pressure: Number = None
+    heap_usage: Number = None
+    slots_used: Number = None
 
 
-class JobValuesDocument(TypedDict, total=False):
-    gc_pressure: Number
-    heap_usage: Number
-    slots_used: Number
-
-
-class SampleDocument(TypedDict):
+class SampleDocument(Struct, frozen=True, gc=False):
     at: Whole
-    vertices: dict[VertexId, ValuesDocument]
-    job: NotRequired[JobValuesDocument | None]
-    doubts: NotRequired[list[str] | None]
+    vertices: dict[VertexId, VertexSample]
+    job: JobValuesDocument | None = None
+    doubts: list[str] | None = None
 
 
-ScalingDocument = TypedDict(
-    "ScalingDocument",
-    {
-        "at": Whole,
-        "from": Whole,
-        "to": Whole,
-        "tpr": NotRequired[Number],
-        "expected_rate": NotRequired[Number],
-    },
-)
-
-
-class RestartDocument(TypedDict):
+class ScalingDocument(Struct, frozen=True, gc=False, rename={"from_parallelism": "from", "to_parallelism": "to"}):
     at: Whole
-    duration_s: NotRequired[Annotated[float, Field(ge=-LARGEST, le=LARGEST)] | None]
+    from_parallelism: Whole
+    to_parallelism: Whole
+    tpr: Number = None
+    expected_rate: Number = None
 
 
-class RequestDocument(TypedDict):
+class RestartDocument(Struct, frozen=True, gc=False):
+    at: Whole
+    duration_s: Annotated[float, Meta(ge=-float(LARGEST), le=float(LARGEST))] | None = None
+
+
+class RequestDocument(Struct, frozen=True, gc=False):
     at: Whole
     parallelism: Whole
-    outside_bounds: NotRequired[bool | None]
+    outside_bounds: bool | None = None
 
 
-class DelayedDocument(TypedDict):
+class DelayedDocument(Struct, frozen=True, gc=False):
     first: Whole
-    requests: NotRequired[list[RequestDocument] | None]
+    requests: list[RequestDocument] | None = None
 
 
-class NeedDocument(TypedDict):
+class NeedDocument(Struct, frozen=True, gc=False):
     at: Whole
     parallelism: Whole
     ample: Whole
 
 
-class RuleDocument(TypedDict, total=False):
-    min: Whole | None
-    max: Whole | None
-    exclude: bool | None
-    utilization: Number
-    keep_equal_to: VertexId | None
+class RuleDocument(Struct, frozen=True, gc=False):
+    min: Whole | None = None
+    max: Whole | None = None
+    exclude: bool | None = None
+    utilization: Number = None
+    keep_equal_to: VertexId | None = None
 
 
-class CaseDocument(TypedDict):
+class CaseDocument(Struct, frozen=True, gc=False):
     now: Whole
     running_since: Whole
     vertices: list[VertexDocument]
     samples: list[SampleDocument]
-    name: NotRequired[Any]
-    profile: NotRequired[str | None]
-    config: NotRequired[dict[str, Any] | None]
-    vertex_rules: NotRequired[dict[VertexId, RuleDocument] | None]
-    task_manager_cpu: NotRequired[Number]
-    history: NotRequired[dict[VertexId, list[ScalingDocument]] | None]
-    restarts: NotRequired[list[RestartDocument] | None]
-    delayed_scale_down: NotRequired[dict[VertexId, DelayedDocument] | None]
-    needs: NotRequired[dict[VertexId, list[NeedDocument]] | None]
+    name: Any = None
+    profile: str | None = None
+    config: dict[str, Any] | None = None
+    vertex_rules: dict[VertexId, RuleDocument] | None = None
+    task_manager_cpu: Number = None
+    history: dict[VertexId, list[ScalingDocument]] | None = None
+    restarts: list[RestartDocument] | None = None
+    delayed_scale_down: dict[VertexId, DelayedDocument] | None = None
+    needs: dict[VertexId, list[NeedDocument]] | None = None
 
 
 class CaseError(ValueError):
     """A document is not a decision case; the message says where and why."""
 
 
-_CASE = TypeAdapter(CaseDocument)
+_DECODER = msgspec.json.Decoder(CaseDocument, strict=False)
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+_STEP = re.compile(r"(\w+)|\[(\d+|\.\.\.)\]")
 _brief = Repr()
 _brief.maxstring = _brief.maxother = _brief.maxlong = 60
 
 
 def checked(document: str | bytes | Document) -> CaseDocument:
     """Return a case with every value of the kind it should have. Raises CaseError."""
+    if isinstance(document, str | bytes):
+        try:
+            return _DECODER.decode(document)
+        except (ValueError, RecursionError):
+            # The decoder knows neither the value at fault nor NaN and Infinity without quotes, as Python writes them.
+            document = _parsed(document)
     try:
-        if isinstance(document, str | bytes):
-            return _CASE.validate_json(document)
-        return _CASE.validate_python(document)
-    except ValidationError as error:
-        raise CaseError(_what_is_wrong(error)) from error
+        return _converted(document)
+    except msgspec.ValidationError as error:
+        raise CaseError(_what_is_wrong(error, document)) from error
 
 
-def _what_is_wrong(error: ValidationError) -> str:
-    """Return the first finding with its place, such as ``samples.0.at``."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    if first["type"] == "missing":
-        return f"{place} is missing"
+def _parsed(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CaseError(f"the case is not JSON: {error}") from error
+
+
+def _converted(document: object) -> CaseDocument:
+    return msgspec.convert(document, CaseDocument, strict=False)
+
+
+def _what_is_wrong(error: msgspec.ValidationError, document: object) -> str:
+    """Return a finding with its place, such as ``samples.0.at``, and the value that stands there."""
+    finding, _, path = str(error).partition(" - at `$")
+    place, value = _at(document, path, str(error))
+    if missing := _MISSING.match(finding):
+        return f"{'.'.join([*place, missing[1]])} is missing"
     if not place:
-        return first["msg"] if first["type"] == "json_invalid" else "a decision case is a JSON object"
-    return f"{place} is {_brief.repr(first['input'])}: {first['msg']}"
+        return "a decision case is a JSON object"
+    return f"{'.'.join(place)} is {_brief.repr(value)}: {finding}"
+
+
+def _at(document: Any, path: str, finding: str) -> tuple[list[str], Any]:
+    """Return the keys that lead to a path of the decoder's, and the value there."""
+    whole = value = copy.deepcopy(document)
+    place: list[str] = []
+    for name, index in _STEP.findall(path):
+        key = name or (_culprit(whole, value, finding) if index == "..." else int(index))
+        place.append(str(key))
+        value = value[key]
+    return place, value
+
+
+def _culprit(document: object, values: dict[str, Any], finding: str) -> str:
+    """Return the key of the value a finding is about, by trying each alone: the decoder says that it is one of them."""
+    return next(key for key, value in list(values.items()) if _found_with(document, values, {key: value}) == finding)
+
+
+def _found_with(document: object, values: dict[str, Any], only: dict[str, Any]) -> str | None:
+    values.clear()
+    values.update(only)
+    try:
+        _converted(document)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import asdict
+
 from autoscaler.case.reading import Case
 from autoscaler.model import (
     Decision,
@@ -148,7 +150,7 @@ def _vertex_document(vertex: Vertex) -> dict[str, Any]:
 def _sample_document(sample: Sample) -> dict[str, Any]:
     return {
         "at": sample.at,
-        "vertices": {vertex_id: _present(values._asdict()) for vertex_id, values in sample.vertices.items()},
+        "vertices": {vertex_id: _present(asdict(values)) for vertex_id, values in sample.vertices.items()},
         "job": _present({name: getattr(sample, name) for name in _JOB_VALUES}),
         "doubts": list(sample.doubts),
     }

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from sys import intern
 from typing import Final
+
+from msgspec import structs
 
 from autoscaler.cluster.flink_json import Aggregate, VertexCounters
 from autoscaler.model import BusyTimeAggregator, Topology, Vertex, VertexId
@@ -82,7 +84,7 @@ def with_partitions(topology: Topology, counts: Mapping[VertexId, int | None]) -
     """Return the topology with the number of partitions of those vertices filled in."""
     return Topology(
         vertices=tuple(
-            replace(vertex, source_partitions=counts[vertex.id]) if counts.get(vertex.id) else vertex
+            structs.replace(vertex, source_partitions=counts[vertex.id]) if counts.get(vertex.id) else vertex
             for vertex in topology.vertices
         )
     )

@@ -63,7 +63,8 @@ def check_config(
             return 1
         standing = who_acts(terms_of(layers, version, settings.profile, on_emr_host=on_emr_host), running.id)
     resolved = resolve(layers, settings.profile)
-    found = tuple(dict.fromkeys((*conf.problems, *check(resolved, VALIDATORS), *standing, *unmatched_rules(service))))
+    told = (*settings.warnings, *conf.problems, *check(resolved, VALIDATORS), *standing, *unmatched_rules(service))
+    found = tuple(dict.fromkeys(told))
     report(resolved, found, as_json=as_json)
     return 1 if any(problem.severity is Severity.ERROR for problem in found) else 0
 
@@ -169,7 +170,7 @@ def check_standalone(file: Path, profile: str, *, as_json: bool) -> int:
         return 2
     nested = file.name == STANDARD
     conf = (parse_config_yaml if nested else parse_flink_conf)(text, str(file))
-    found = (*conf.problems, *migrate(conf.entries))
+    found = tuple(dict.fromkeys((*conf.problems, *migrate(conf.entries, VALIDATORS))))
     note = "" if profile == APACHE else DEFAULTS
     if as_json:
         print_json({"problems": found, "note": note})

@@ -10,11 +10,16 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
+
 from autoscaler.model import Millis
 
 
 def plain(value: Any) -> Any:
     """Turn values of ``model`` into what JSON can hold; infinities become the strings Flink uses."""
+    if isinstance(value, Struct):
+        return {name: plain(item) for name, item in asdict(value).items()}
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Enum):

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from msgspec import structs
+
 from autoscaler.core.alignment import align_down
 from autoscaler.core.graph import inputs_of
 from autoscaler.core.sizing import expected_rate, parallelism_bounds
@@ -167,7 +169,7 @@ def _sized(sizing: Sizing, parallelism: int, tpr: float | None) -> Sizing:
         return sizing
     limit = Limit.TASK_MANAGER if parallelism > sizing.parallelism else Limit.CAPACITY
     rate = None if parallelism == sizing.current else expected_rate(tpr, sizing.current, parallelism)
-    return replace(sizing, parallelism=parallelism, expected_rate=rate, limits=(*sizing.limits, limit))
+    return structs.replace(sizing, parallelism=parallelism, expected_rate=rate, limits=(*sizing.limits, limit))
 
 
 def _grant(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from math import inf, isfinite
+from operator import add
 
 from autoscaler.core.rounding import known
 from autoscaler.model import Millis
@@ -34,17 +36,7 @@ def average(values: Sequence[float | None], minimum: int = 1) -> float | None:
     Without any finite value it is ``inf`` if there was an infinite one. The sum runs left to right in plain
     doubles, not ``sum`` or ``fmean``, which compensate and would differ in the last digit.
     """
-    count = 0
-    total = 0.0
-    infinite = False
-    for value in values:
-        if value is None:
-            continue
-        if isfinite(value):
-            total += value
-            count += 1
-        else:
-            infinite = True
-    if count == 0:
-        return inf if infinite else None
-    return total / count if count >= minimum else None
+    finite = [value for value in values if value is not None and isfinite(value)]
+    if not finite:
+        return None if values.count(None) == len(values) else inf
+    return reduce(add, finite, 0.0) / len(finite) if len(finite) >= minimum else None

@@ -12,6 +12,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import astuple
+
 from autoscaler.core.errors import UndecidableError
 from autoscaler.core.estimators import average, rate
 from autoscaler.core.graph import inputs_of
@@ -32,7 +35,7 @@ from autoscaler.model import (
 _NOTHING = VertexSample()
 
 
-class Measured(NamedTuple):
+class Measured(Struct, frozen=True, gc=False):
     """One vertex's samples as one number for each thing they tell; rates are in records per second.
 
     ``busy_ms_per_s`` is how many milliseconds of each second a subtask works, and ``processed`` what it reads
@@ -69,10 +72,8 @@ def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId
     for vertex in vertices:
         own = measured[vertex.id]
         if own.inputs:
-            fed_by = [evaluations[each] for each in own.inputs]
-            shares = [edge_ratio(measured[each], own, measured, outputs) for each in own.inputs]
-            target_rate = weighted_sum([each.target_rate for each in fed_by], shares)
-            catch_up_rate = weighted_sum([each.catch_up_rate for each in fed_by], shares)
+            shares = {each: edge_ratio(measured[each], own, measured, outputs) for each in own.inputs}
+            target_rate, catch_up_rate = demand_of_inputs(shares, evaluations)
         else:
             target_rate, catch_up_rate = source_demand(own, policy)
         own_policy = policy_of(vertex, policy)
@@ -99,7 +100,9 @@ def measure(vertex: Vertex, times: Sequence[Millis], samples: Sequence[Sample], 
     gauges. With extras a busy counter that fell counts as idle.
     """
     own = [sample.vertices.get(vertex.id, _NOTHING) for sample in samples]
-    load, accumulated_busy_ms, records_in, records_out, records_in_per_s, lag, observed_tpr, _ = zip(*own, strict=True)
+    load, accumulated_busy_ms, records_in, records_out, records_in_per_s, lag, observed_tpr, _ = zip(
+        *map(astuple, own), strict=True
+    )
     read = rate(times, records_in)
     if policy.busy_time_aggregator is BusyTimeAggregator.AVG:
         processed, busy_ms_per_s = read, busy_time_by_counter(rate(times, accumulated_busy_ms), vertex, policy)
@@ -108,15 +111,15 @@ def measure(vertex: Vertex, times: Sequence[Millis], samples: Sequence[Sample], 
         processed = read if gauge is None or math.isinf(gauge) else gauge
         busy_ms_per_s = None if mean_load is None else mean_load * 1000.0
     return Measured(
-        vertex,
-        inputs_of(vertex),
+        vertex=vertex,
+        inputs=inputs_of(vertex),
         records_in=read,
         records_out=rate(times, records_out),
         processed=processed,
         busy_ms_per_s=busy_ms_per_s,
         observed_tpr=average(observed_tpr, policy.observed_tpr_min_observations),
         lag=lag[-1],
-        lag_growth=rate(times, lag),
+        lag_growth=rate(times, lag) if vertex.is_source else None,
     )
 
 
@@ -157,14 +160,17 @@ def source_demand(source: Measured, policy: Policy) -> tuple[float | None, float
     return rounded(max(0.0, arriving)), rounded(lag / duration_s if duration_s else 0.0)
 
 
-def weighted_sum(demands: Sequence[float | None], shares: Sequence[float]) -> float | None:
-    """Return the rounded sum of demand times share over the inputs, absent if one demand is."""
-    total = 0.0
-    for demand, share in zip(demands, shares, strict=True):
-        if demand is None:
-            return None
-        total += demand * share
-    return _rounded(known(total))
+def demand_of_inputs(
+    shares: Mapping[VertexId, float], evaluations: Mapping[VertexId, Evaluation]
+) -> tuple[float | None, float | None]:
+    """Return the target rate and the catch-up rate of what others feed: over its inputs the sum of theirs times the
+    ``shares`` of its edges, absent if one of theirs is."""
+    target_rate = catch_up_rate = 0.0
+    for each, share in shares.items():
+        evaluation = evaluations[each]
+        target_rate += math.nan if evaluation.target_rate is None else evaluation.target_rate * share
+        catch_up_rate += math.nan if evaluation.catch_up_rate is None else evaluation.catch_up_rate * share
+    return _rounded(known(target_rate)), _rounded(known(catch_up_rate))
 
 
 def edge_ratio(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from msgspec.structs import astuple
+
 from autoscaler.core.estimators import average
 from autoscaler.core.rounding import rounded
 from autoscaler.model import Policy, VertexSample
@@ -36,4 +38,4 @@ def observed_true_processing_rate(
 
 def rounded_sample(sample: VertexSample) -> VertexSample:
     """Return the sample with every value rounded as samples are kept."""
-    return VertexSample(*[value if value is None else rounded(value) for value in sample])
+    return VertexSample(*[value if value is None else rounded(value) for value in astuple(sample)])

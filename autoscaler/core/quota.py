@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from autoscaler.core.sizing import LARGEST_INT, expected_rate
 from autoscaler.model import Cluster, Evaluation, Limit, Policy, Sizing, Vertex, VertexId

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from autoscaler.core.alignment import align, is_alignable
 from autoscaler.core.delayed import due, remembered

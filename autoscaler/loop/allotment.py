@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from autoscaler.cluster import ClusterError, TaskManager
 from autoscaler.core.capacity import (
     Demand,
@@ -94,7 +96,7 @@ class Allotment:
         if not self._vertices:
             return None
         asked = self._asked if request is None else request.target
-        firm = tuple(replace(v, parallelism=max(v.parallelism, asked.get(v.id, 0))) for v in self._vertices)
+        firm = tuple(structs.replace(v, parallelism=max(v.parallelism, asked.get(v.id, 0))) for v in self._vertices)
         waits = not asked and self._wish is not None and now - self._wish[1] <= self._patience
         wished = self._wish[0] if waits and self._wish is not None else {}
         target = {vertex.id: max(vertex.parallelism, wished.get(vertex.id, 0)) for vertex in firm}

@@ -1,5 +1,8 @@
 """The values the autoscaler thinks in. Frozen, without I/O; absent is ``None``, never 0 or NaN.
 
+What a decision or a window has many of is a struct of msgspec's, frozen like the dataclasses but far faster to make;
+``msgspec.structs.replace`` is its ``replace``.
+
 Times are integers, epoch milliseconds UTC, as Flink gives them; durations are integers in milliseconds unless the
 name says otherwise. Rates are records per second. ``math.inf`` is a legal number where the text says so.
 """

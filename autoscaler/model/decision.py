@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from msgspec import Struct
+
 from autoscaler.model.base import Millis, VertexId, frozen
 from autoscaler.model.history import DelayedScaleDown, Need, Restart, Scaling
 
@@ -70,16 +72,14 @@ class EventKind(StrEnum):
     AUTOSCALER_ERROR = "AutoscalerError"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """Something a user may want to be told of; ``vertex`` is ``None`` where it concerns the whole job."""
 
     kind: EventKind
     vertex: VertexId | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True, kw_only=True):
     """One vertex evaluated over the window (docs/ALGORITHM.md, 5). Rates in records per second, rounded."""
 
     tpr: float | None = None
@@ -120,8 +120,7 @@ class Limit(StrEnum):
     TASK_MANAGER = "task-manager"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sizing:
+class Sizing(Struct, frozen=True, kw_only=True):
     """How one vertex came to its parallelism (docs/ALGORITHM.md, 6): every step, so that it can be checked on paper.
 
     ``factor`` is needed capacity over true processing rate before clamping, ``wanted`` what the model asks for after

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from autoscaler.model.base import Millis, VertexId, frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scaling:
+class Scaling(Struct, frozen=True, kw_only=True):
     """One past scaling of one vertex: true processing rate before it, and the rate expected after it."""
 
     at: Millis
@@ -27,8 +28,7 @@ class Restart:
     duration_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DelayedRequest:
+class DelayedRequest(Struct, frozen=True, kw_only=True):
     """A scale-down that was computed but held back."""
 
     at: Millis
@@ -36,8 +36,7 @@ class DelayedRequest:
     outside_bounds: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DelayedScaleDown:
+class DelayedScaleDown(Struct, frozen=True, kw_only=True):
     """Held-back scale-downs of one vertex since ``first``: rising ``at``, falling ``parallelism``."""
 
     first: Millis

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from autoscaler.model.base import VertexId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
+class Input(Struct, frozen=True, kw_only=True):
     """One edge into a vertex; ``ship_strategy`` is Flink's word in upper case (HASH, REBALANCE, FORWARD ...)."""
 
     id: VertexId
     ship_strategy: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vertex:
+class Vertex(Struct, frozen=True, kw_only=True):
     """One job vertex, a chain of operators that is scheduled as one task.
 
     ``source_partitions`` is the number of Kafka or Pulsar partitions a source reads, ``None`` if unknown.

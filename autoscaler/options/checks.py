@@ -139,7 +139,7 @@ def _about_other(setting: Setting, profile: str) -> Iterator[Problem]:
 
 def _resembles_prefix(text: str) -> bool:
     head = ".".join(text.split(".")[:2]) + "."
-    return SequenceMatcher(None, head, PREFIX).ratio() > 0.85
+    return "autoscaler" in text.lower() or SequenceMatcher(None, head, PREFIX).ratio() > 0.85
 
 
 def _about_relations(resolved: Resolved) -> Iterator[Problem]:

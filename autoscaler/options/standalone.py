@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+from autoscaler.options.checks import Validator, check_value
 from autoscaler.options.grammar import GrammarError, format_duration, parse_duration
 from autoscaler.options.keys import APACHE
 from autoscaler.options.layers import Entry
-from autoscaler.options.names import find, is_ours, nearest, read
-from autoscaler.options.problems import OptionError, Problem, Severity
+from autoscaler.options.names import find, is_ours, nearest
+from autoscaler.options.problems import Problem, Severity
 
 PREFIX = "autoscaler.standalone."
 
 _Advice = tuple[Severity, str]
 
 
-def migrate(entries: Mapping[str, Entry]) -> tuple[Problem, ...]:
-    """Say of each key of such a configuration what it means here, in the order given.
+def migrate(entries: Mapping[str, Entry], validators: Mapping[str, Validator] | None = None) -> tuple[Problem, ...]:
+    """Say of each key of such a configuration what it means here, in the order given, and what is wrong with it.
 
     The defaults of the reference are those of ``profile: apache``, which is what makes an option that is not
     set mean the same here.
     """
-    return tuple(_said_of(key, entry) for key, entry in entries.items())
+    return tuple(problem for key, entry in entries.items() for problem in _said_of(key, entry, validators or {}))
 
 
-def _said_of(key: str, entry: Entry) -> Problem:
+def _said_of(key: str, entry: Entry, validators: Mapping[str, Validator]) -> Iterator[Problem]:
+    spelling = find(key, APACHE)
+    if spelling is not None and not spelling.key.not_applicable:
+        found = check_value(key, entry.value, entry.source, APACHE, validators)
+        yield from (problem for problem in found if problem.severity is not Severity.INFO)
+        if any(problem.severity is Severity.ERROR for problem in found):
+            return
     severity, message = _advice(key, entry)
-    return Problem(severity=severity, key=key, value=entry.value, source=entry.source, message=message)
+    yield Problem(severity=severity, key=key, value=entry.value, source=entry.source, message=message)
 
 
 def _advice(key: str, entry: Entry) -> _Advice:
@@ -36,21 +43,17 @@ def _advice(key: str, entry: Entry) -> _Advice:
             return Severity.WARNING, f"{key} is not known; it has no effect here"
         return meaning(entry.value)
     if is_ours(key):
-        return _of_option(key, entry)
+        return _of_option(key)
     return Severity.INFO, f"{key} is Flink's own: it is read from each application, not from here"
 
 
-def _of_option(key: str, entry: Entry) -> _Advice:
+def _of_option(key: str) -> _Advice:
     spelling = find(key, APACHE)
     if spelling is None:
         similar = nearest(key, APACHE)
         return Severity.WARNING, f"{key} is not an option" + (f"; did you mean {similar}?" if similar else "")
     if spelling.key.not_applicable:
         return Severity.WARNING, f"{key} has no effect here: {spelling.key.not_applicable}"
-    try:
-        read(spelling, entry.value, entry.source)
-    except OptionError as error:
-        return Severity.ERROR, error.message
     name = spelling.key.full_name
     meaning = "means the same here" if name == key else f"is an older name of {name} and means the same here"
     return Severity.INFO, f"{key} {meaning}: put it into flink-conf, or into `set` of a rule for all jobs"

@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import types
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from msgspec import NODEFAULT, Struct, structs
+from msgspec.structs import FieldInfo, astuple
 
 from autoscaler.model import Millis, Sample, Topology, VertexId, VertexSample, frozen
 
@@ -77,7 +80,7 @@ def _codec(kind: Any) -> _Codec:
         return _tuple(get_args(kind)[0])
     if origin is Mapping:
         return _mapping(get_args(kind)[1])
-    if is_dataclass(kind):
+    if _is_record(kind):
         return _record(kind)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _Codec(dump=attrgetter("value"), load=kind)
@@ -115,13 +118,13 @@ def _mapping(kind: Any) -> _Codec:
         if not value:
             return []
         items = list(value.values()) if outward is None else [outward(item) for item in value.values()]
-        return [list(value), _columns(items) if is_dataclass(kind) else items]
+        return [list(value), _columns(items) if _is_record(kind) else items]
 
     def load_all(plain: list[Any]) -> Mapping[str, Any]:
         if not plain:
             return frozen({})
         keys, items = plain
-        if is_dataclass(kind):
+        if _is_record(kind):
             items = _rows(items, len(keys))
         return frozen(dict(zip(keys, items if inward is None else map(inward, items), strict=True)))
 
@@ -141,9 +144,18 @@ def _rows(columns: dict[str, list[Any]], count: int) -> list[dict[str, Any]]:
     ]
 
 
+def _is_record(kind: Any) -> bool:
+    """Has a type named fields? What decisions make many of is a struct of msgspec's, the rest are dataclasses."""
+    return is_dataclass(kind) or (isinstance(kind, type) and issubclass(kind, Struct))
+
+
+def _fields(kind: Any) -> Iterable[Field[Any] | FieldInfo]:
+    return fields(kind) if is_dataclass(kind) else structs.fields(kind)
+
+
 def _record(kind: Any) -> _Codec:
     hints = get_type_hints(kind)
-    plan = [(one.name, _default(one), _codec(hints[one.name])) for one in fields(kind)]
+    plan = [(one.name, _default(one), _codec(hints[one.name])) for one in _fields(kind)]
     inward = {name: codec.load for name, _, codec in plan}
 
     def outward(value: Any) -> dict[str, Any]:
@@ -166,17 +178,17 @@ def _record(kind: Any) -> _Codec:
     return _Codec(dump=outward, load=back)
 
 
-def _default(one: Field[Any]) -> Any:
+def _default(one: Field[Any] | FieldInfo) -> Any:
     """Return a field's default, or a value equal to no other."""
-    if one.default_factory is not MISSING:
+    if one.default_factory is not MISSING and one.default_factory is not NODEFAULT:
         return one.default_factory()
-    return object() if one.default is MISSING else one.default
+    return object() if one.default is MISSING or one.default is NODEFAULT else one.default
 
 
 # ------------------------------------------------------------------ samples
 
 
-_OF_JOB = tuple(one.name for one in fields(Sample) if one.name not in ("at", "vertices"))
+_OF_JOB = tuple(name for name in Sample.__struct_fields__ if name not in ("at", "vertices"))
 _of_job = attrgetter(*_OF_JOB)
 
 
@@ -192,10 +204,10 @@ def pack_sample(order: tuple[VertexId, ...], sample: Sample) -> bytes:
     if len(present) != len(vertices):
         unknown = sorted(set(vertices) - set(order))
         raise ValueError(f"the sample has vertices that are not in its topology: {', '.join(unknown)}")
-    columns = zip(*present, strict=True) if present else ()
+    columns = zip(*map(astuple, present), strict=True) if present else ()
     plain: dict[str, Any] = {
         name: column
-        for name, column in zip(VertexSample._fields, columns, strict=False)
+        for name, column in zip(VertexSample.__struct_fields__, columns, strict=False)
         if column.count(None) != len(column)
     }
     plain |= {
@@ -211,7 +223,7 @@ def unpack_sample(order: tuple[VertexId, ...], at: Millis, packed: bytes) -> Sam
     plain = unpack(packed)
     missing = frozenset(plain.get("missing", ()))
     present = [vertex for place, vertex in enumerate(order) if place not in missing]
-    names = [name for name in VertexSample._fields if name in plain]
+    names = [name for name in VertexSample.__struct_fields__ if name in plain]
     rows: Any = zip(*(plain[name] for name in names), strict=True) if names else ((),) * len(present)
     vertices = {
         vertex: VertexSample(**dict(zip(names, row, strict=True))) for vertex, row in zip(present, rows, strict=True)

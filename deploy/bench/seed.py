@@ -12,6 +12,8 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+from msgspec import structs
+
 from autoscaler.cluster import flink_json
 from autoscaler.loop.observe import Observer
 from autoscaler.model import BusyTimeAggregator, JobKey, Millis, Policy, Sample, Topology, frozen
@@ -72,14 +74,14 @@ def seed(url: str, jobs: list[Job], started: Millis, times: list[Millis], aggreg
         with store.writing() as writer:
             for sample in samples:
                 vertices = frozen({own[vertex]: values for vertex, values in sample.vertices.items()})
-                writer.append_sample(key, shape, started, replace(sample, vertices=vertices))
+                writer.append_sample(key, shape, started, structs.replace(sample, vertices=vertices))
     store.close()
 
 
 def renamed(topology: Topology, own: Mapping[str, str]) -> Topology:
     return Topology(
         vertices=tuple(
-            replace(v, id=own[v.id], inputs=tuple(replace(i, id=own[i.id]) for i in v.inputs))
+            structs.replace(v, id=own[v.id], inputs=tuple(structs.replace(i, id=own[i.id]) for i in v.inputs))
             for v in topology.vertices
         )
     )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -80,14 +81,14 @@ def vertex_series(draw: st.DrawFn, numbers: st.SearchStrategy[float | None], len
     """Return what a vertex reports in each sample; mostly it keeps up and its counters rise, as counters should."""
     series = [draw(vertex_samples(numbers)) for _ in range(length)]
     if draw(st.booleans()):
-        series = [each._replace(lag=0.0, observed_tpr=None) for each in series]
+        series = [msgspec.structs.replace(each, lag=0.0, observed_tpr=None) for each in series]
     if draw(st.integers(0, 3)) == 0:
         return series
     for counter in COUNTERS:
         values = [getattr(each, counter) for each in series]
         rising = iter(sorted(value for value in values if value is not None))
         series = [
-            each if value is None else each._replace(**{counter: next(rising)})
+            each if value is None else msgspec.structs.replace(each, **{counter: next(rising)})
             for each, value in zip(series, values, strict=True)
         ]
     return series

@@ -265,7 +265,11 @@ SIZES = st.builds(Resource, memory_mb=st.integers(0, 4000), vcores=st.integers(0
 def wishes(draw: st.DrawFn) -> Demand:
     """Any job wanting anything, vertices within their maximum."""
     vertices = draw(topologies()).vertices
-    policy = Policy(alignment=draw(st.sampled_from(Alignment)), fill_task_managers=draw(st.booleans()))
+    policy = Policy(
+        alignment=draw(st.sampled_from(Alignment)),
+        fill_task_managers=draw(st.booleans()),
+        whole_scale_down=draw(st.booleans()),
+    )
     target = {vertex.id: draw(st.integers(1, vertex.max_parallelism)) for vertex in vertices}
     return Demand(vertices=vertices, target=target, policy=policy)
 
@@ -340,11 +344,12 @@ def test_no_vertex_outgrows_what_feeds_it(wish: Demand, supply: Any) -> None:
 @few
 @given(wishes(), st.integers(0, 9), st.integers(1, 8))
 def test_what_is_held_suffices(wish: Demand, others: int, each: int) -> None:
-    """A wish within held slots never takes another TaskManager, and a granted scale-down frees one."""
+    """A wish within held slots never takes another TaskManager; where only whole ones count, a granted scale-down
+    frees one."""
     if wish.slots > wish.slots_held:
         return
     grant = within_held(wish, others, each)
     held = -(-(wish.slots_held + others) // each)
     assert -(-(grant.slots + others) // each) <= held
-    if is_shrinking(wish) and not grant.limited_by:
+    if wish.policy.whole_scale_down and is_shrinking(wish) and not grant.limited_by:
         assert grant.task_managers < held

@@ -100,9 +100,9 @@ def test_extras(profile: str | None, extras: bool | None, expected: bool) -> Non
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        pytest.param({"vertices": None}, "vertices is None: Input should be a valid list", id="no-vertices"),
+        pytest.param({"vertices": None}, "vertices is None: Expected `array`, got `null`", id="no-vertices"),
         pytest.param({"vertices": [{"id": "a"}]}, "vertices.0.parallelism is missing", id="no-parallelism"),
-        pytest.param({"vertices": [A | {"parallelism": 0}]}, "greater than or equal to 1", id="none"),
+        pytest.param({"vertices": [A | {"parallelism": 0}]}, "parallelism is 0: Expected `int` >= 1", id="none"),
         pytest.param({"vertices": [A, A]}, "two vertices have the id a", id="twice"),
         pytest.param({"samples": [3]}, "samples.0 is 3", id="sample-is-a-number"),
         pytest.param({"samples": [{"at": 1, "vertices": {"a": {"load": "x"}}}]}, "a.load is 'x'", id="load-is-a-word"),
@@ -132,8 +132,25 @@ def test_what_is_no_case(changes: dict[str, Any], says: str) -> None:
     assert says in found["error"]
 
 
+@pytest.mark.parametrize("form", [json.dumps, dict], ids=["text", "document"])
+def test_the_value_at_fault_is_named(form: Any) -> None:
+    """Of many values the first that is wrong is named, with the way to it, and the document stays as it is."""
+    values = {"a": {"load": 0.5}, "b": {"load": "Infinity", "lag": "much"}, "c": {"lag": True}}
+    case = a_case(samples=[{"at": 1, "vertices": {}}, {"at": 2, "vertices": values}])
+    assert decide_case(form(case))["error"].startswith("samples.1.vertices.b.lag is 'much': Expected `float | null`")
+    assert list(values) == ["a", "b", "c"]
+
+
+def test_numbers_as_python_writes_them() -> None:
+    """A text with infinity and what is no number as Python writes them, which JSON does not know, is read."""
+    samples = [{"at": NOW, "vertices": {"a": {"load": math.inf, "lag": math.nan, "records_in": 1}}}]
+    vertex = read_case(json.dumps(a_case(samples=samples))).window.samples[0].vertices["a"]
+    assert (vertex.load, vertex.lag, vertex.records_in) == (math.inf, None, 1.0)
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "3", "null", "[" * 100_000, b'{"name": "\xff"}', '{"name": "\\ud800"}']
+    "text",
+    ["", "{", "[]", "3", "null", "[" * 100_000, '{"now": ' + "[" * 100_000, b'{"name": "\xff"}', '{"name": "\\ud800"}'],
 )
 def test_what_is_no_document(text: str | bytes) -> None:
     """A line that is not JSON, not UTF-8, or no object, is answered too."""
@@ -170,6 +187,12 @@ def test_rules_of_vertices_are_part_of_a_case() -> None:
         "a": VertexRule(min_parallelism=2, max_parallelism=3, excluded=False, utilization=0.5, keep_equal_to="b"),
         "b": VertexRule(),
     }
+
+
+def test_the_order_of_samples_is_that_of_their_times() -> None:
+    """Samples count by their times, in whatever order a case lists them, as past scalings and restarts do."""
+    samples = a_case()["samples"]
+    assert read_case(a_case(samples=samples[::-1])) == read_case(a_case())
 
 
 def test_a_missing_key_is_named() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from autoscaler.model import BusyTimeAggregator, Decision, History, Limit, Reason, VertexRule, Window
 from tests.core.builders import MINUTE, NOW, a_decision, a_scaling, a_vertex, a_window, counter
@@ -100,7 +100,7 @@ def test_a_sink_that_did_not_gain_is_the_limit_of_its_path() -> None:
 )
 def test_what_is_no_bottleneck(window: Window, scaled: tuple[str, ...], history: dict[str, Any]) -> None:
     """Without proof that a growth was in vain the path grows."""
-    past = History(scalings={each: (replace(IN_VAIN, **history),) for each in scaled})
+    past = History(scalings={each: (structs.replace(IN_VAIN, **history),) for each in scaled})
     decision = a_decision(window, past, extras=True, scale_up_grace_period=0)
     assert not {Limit.SINK_LIMITED, Limit.HOT_KEY, Limit.BOTTLENECK} & {
         limit for each in decision.sizings.values() for limit in each.limits
@@ -140,7 +140,7 @@ def test_one_subtask_has_no_skew() -> None:
     """A single subtask has all the keys there are."""
     vertices = (a_vertex("a"), a_vertex("b", "a", strategy="HASH", parallelism=1), a_vertex("c", "b"))
     window = a_window(*vertices, values={"b": {"load": 1.0, "accumulated_busy_ms": counter(100)}})
-    history = History(scalings={"b": (replace(IN_VAIN, from_parallelism=0, to_parallelism=1),)})
+    history = History(scalings={"b": (structs.replace(IN_VAIN, from_parallelism=0, to_parallelism=1),)})
     decision = a_decision(window, history, extras=True, scale_up_grace_period=0)
     assert Limit.HOT_KEY not in decision.sizings["b"].limits
 

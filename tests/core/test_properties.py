@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from autoscaler.core import decide
 from autoscaler.core.graph import in_topological_order
@@ -50,11 +51,11 @@ def test_shifting_all_times_changes_nothing(
     moved = replace(
         window,
         running_since=window.running_since + by,
-        samples=tuple(replace(each, at=each.at + by) for each in window.samples),
+        samples=tuple(structs.replace(each, at=each.at + by) for each in window.samples),
     )
     remembered = History(
         scalings={
-            vertex_id: tuple(replace(each, at=each.at + by) for each in scalings)
+            vertex_id: tuple(structs.replace(each, at=each.at + by) for each in scalings)
             for vertex_id, scalings in history.scalings.items()
         },
         restarts=tuple(replace(each, at=each.at + by) for each in history.restarts),
@@ -71,7 +72,7 @@ def _backwards(mapping: Mapping[str, _Value]) -> dict[str, _Value]:
 
 
 def _moved(delayed: DelayedScaleDown, by: int) -> DelayedScaleDown:
-    requests: list[DelayedRequest] = [replace(each, at=each.at + by) for each in delayed.requests]
+    requests: list[DelayedRequest] = [structs.replace(each, at=each.at + by) for each in delayed.requests]
     return DelayedScaleDown(first=delayed.first + by, requests=tuple(requests))
 
 
@@ -98,7 +99,7 @@ def test_order_of_vertices_and_keys_is_irrelevant(
     shuffled = Window(
         topology=Topology(vertices=in_topological_order(vertices)),
         running_since=window.running_since,
-        samples=tuple(replace(each, vertices=_backwards(each.vertices)) for each in window.samples),
+        samples=tuple(structs.replace(each, vertices=_backwards(each.vertices)) for each in window.samples),
     )
     backwards = History(
         scalings=_backwards(history.scalings),
@@ -156,7 +157,8 @@ def test_untouchable_vertices_are_never_touched(
 @given(windows(), histories(), policies(extras=True), CLUSTERS)
 def test_doubt_never_shrinks(window: Window, history: History, policy: Policy, cluster: Cluster) -> None:
     """With extras a window with any doubt leads to no scale-down of any vertex."""
-    doubtful = replace(window, samples=(*window.samples[:-1], replace(window.samples[-1], doubts=("incomplete",))))
+    newest = structs.replace(window.samples[-1], doubts=("incomplete",))
+    doubtful = replace(window, samples=(*window.samples[:-1], newest))
     found = decide(doubtful, history, policy, cluster, NOW)
     assert all(found.advised[each.id] >= each.parallelism for each in window.topology.vertices)
 
@@ -167,7 +169,7 @@ def test_doubt_keeps_what_would_shrink(load: float, parallelism: int, where: int
     """An idle vertex that would be shrunk stays as it is if any sample of its window has a doubt."""
     window = a_window(a_vertex(parallelism=parallelism), values={"a": {"load": load}})
     samples = list(window.samples)
-    samples[where] = replace(samples[where], doubts=("incomplete",))
+    samples[where] = structs.replace(samples[where], doubts=("incomplete",))
     doubtful = replace(window, samples=tuple(samples))
     assert a_decision(window, extras=True).parallelism["a"] < parallelism
     assert a_decision(doubtful, extras=True).parallelism["a"] == parallelism
@@ -199,7 +201,7 @@ def test_no_number_raises(
     window: Window, history: History, policy: Policy, cluster: Cluster, number: float | None
 ) -> None:
     """Whatever finite, infinite or absent numbers are measured, there is a decision, without NaN."""
-    samples = (*window.samples[:-1], replace(window.samples[-1], gc_pressure=number, heap_usage=number))
+    samples = (*window.samples[:-1], structs.replace(window.samples[-1], gc_pressure=number, heap_usage=number))
     found = decide(replace(window, samples=samples), history, policy, cluster, NOW)
     for evaluation in found.evaluations.values():
         for value in (evaluation.tpr, evaluation.target_rate, evaluation.load, evaluation.scale_up_threshold):

@@ -99,6 +99,8 @@ def test_nothing_wrong(key: str, value: str) -> None:
     [
         ("jobs.autoscaler.enabled", Severity.WARNING, "is not read: the keys of options begin with job.autoscaler."),
         ("job.autosclaer.enabled", Severity.WARNING, "is not read"),
+        ("job-autoscaler.enabled", Severity.WARNING, "is not read"),
+        ("autoscaler.metrics.window", Severity.WARNING, "is not read"),
         ("autoscaler.standalone.jdbc.url", Severity.INFO, "Apache Flink's standalone autoscaler; it has no effect"),
     ],
 )

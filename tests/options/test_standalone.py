@@ -45,6 +45,26 @@ def test_what_a_key_means_here(key: str, value: str, severity: Severity, message
     assert message in said.message
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "severities", "message"),
+    [
+        ("metrics.window", "600", [Severity.WARNING, Severity.INFO], "which means 600 ms"),
+        ("vertex.exclude.ids", "ABC", [Severity.WARNING, Severity.INFO], "matches no vertex"),
+        ("excluded.periods", "whenever", [Severity.ERROR], "cannot be used: no period"),
+        ("quota.cpu", "%{hiera('x')}", [Severity.ERROR], "a template nothing has filled in"),
+        ("restart.time", "x", [Severity.ERROR], "write a duration"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said_first(
+    key: str, value: str, severities: list[Severity], message: str
+) -> None:
+    """What is wrong, or was hardly meant, is not moved here in silence."""
+    entries = {f"job.autoscaler.{key}": Entry(value=value, source="old.yaml:1")}
+    said = migrate(entries, {"excluded.periods": lambda _: "no period"})
+    assert [each.severity for each in said] == severities
+    assert message in said[0].message
+
+
 def test_every_key_is_answered_in_order() -> None:
     """No key is passed over, and the answers keep the order of the file."""
     entries = {key: Entry(value="1", source="f") for key in ("b", "a", "autoscaler.standalone.x")}

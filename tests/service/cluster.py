@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import msgspec
+
 from autoscaler.cluster.flink_json import parse_job
 from autoscaler.model import JobKey, Sample, VertexSample
 from autoscaler.store import open_store
@@ -170,8 +172,8 @@ def remember(folder: Path) -> None:
     for age in (13_000, 10_000, 7_000, 4_000, 1_000):
         records = 1_000_000 - 10.0 * age
         vertex = VertexSample(load=1.0, accumulated_busy_ms=-1.0 * age, records_in=records, records_out=records)
-        source = vertex._replace(load=0.1, lag=records)
-        worker = vertex._replace(records_in_per_s=10_000.0)
+        source = msgspec.structs.replace(vertex, load=0.1, lag=records)
+        worker = msgspec.structs.replace(vertex, records_in_per_s=10_000.0)
         sample = Sample(at=now - age, vertices={SOURCE: source, WORKER: worker})
         store.append_sample(KEY, topology, now - 3_600_000, sample)
     store.close()

@@ -193,6 +193,14 @@ def test_check_config_needs_neither_store_nor_cluster(tmp_path: Path, capsys: py
     assert "no problems found" in out
 
 
+def test_check_config_warns_of_the_daemons_own_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A setting of the daemon that was hardly meant is a warning like those of options."""
+    file = tmp_path / "autoscaler.yaml"
+    file.write_text(f"flink_conf: {tmp_path}/none\ndiscovery_interval: 30\n")
+    assert main(["check-config", "--config", str(file)]) == 0
+    assert f"{file}:2: warning: discovery_interval is '30', which means 30 ms" in capsys.readouterr().out
+
+
 def test_check_config_finds_errors_with_their_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A value that cannot be read is status 1, with file and line; so a script can stop a deployment."""
     conf = tmp_path / "flink-conf.yaml"

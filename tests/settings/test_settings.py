@@ -70,6 +70,27 @@ def test_values_have_units(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "variable", "found"),
+    [
+        ("discovery_interval: 30", None, ["{file}:1: warning: discovery_interval is '30', which means 30 ms"]),
+        ("mode: act\nrequest_timeout: 10", None, ["{file}:2: warning: request_timeout is '10', which means 10 ms"]),
+        ("", "5", ["environment variable {variable}: warning: discovery_interval is '5', which means 5 ms"]),
+        ("discovery_interval: 30", "30 s", []),
+        ("discovery_interval: 30000\nrequest_timeout: 500 ms", None, []),
+    ],
+)
+def test_a_number_alone_that_was_hardly_meant_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, variable: str | None, found: list[str]
+) -> None:
+    """A duration without a unit is in milliseconds; where that is next to nothing it is said, with its place."""
+    if variable is not None:
+        monkeypatch.setenv("AUTOSCALER_DISCOVERY_INTERVAL", variable)
+    file = write(tmp_path, text)
+    said = [str(warning).partition(": a duration")[0] for warning in load_settings(file).warnings]
+    assert said == [each.format(file=file, variable="AUTOSCALER_DISCOVERY_INTERVAL") for each in found]
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("mode: act\nmode_: x", r":2: unknown setting `mode_`, did you mean `mode`\?"),

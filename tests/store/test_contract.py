@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from autoscaler.model import (
     Fare,
@@ -102,12 +103,13 @@ def test_window_spans_a_rescale(fresh: Fresh) -> None:
 
 def test_order_of_vertices_may_change(fresh: Fresh) -> None:
     """Numbers stay with their vertex when a topology lists the same vertices in another order."""
-    sample = replace(a_sample(T0), vertices=frozen({**a_sample(load=0.1).vertices, **a_sample(ids=["sink"]).vertices}))
+    of_both = {**a_sample(load=0.1).vertices, **a_sample(ids=["sink"]).vertices}
+    sample = structs.replace(a_sample(T0), vertices=frozen(of_both))
     fresh().append_sample(KEY, a_topology(("source", "sink")), T0, sample)
-    fresh().append_sample(KEY, a_topology(("sink", "source")), T0, replace(sample, at=T0 + 1))
+    fresh().append_sample(KEY, a_topology(("sink", "source")), T0, structs.replace(sample, at=T0 + 1))
     window = fresh().window(KEY, 0)
     assert window is not None
-    assert window.samples == (sample, replace(sample, at=T0 + 1))
+    assert window.samples == (sample, structs.replace(sample, at=T0 + 1))
 
 
 def test_a_vertex_that_reported_nothing_stays_absent(fresh: Fresh) -> None:

@@ -48,7 +48,7 @@ def exact(value: Any) -> str:
 def samples(draw: st.DrawFn) -> tuple[tuple[str, ...], Sample]:
     order = tuple(draw(IDS))
     present = [vertex for vertex in order if draw(st.booleans())]
-    vertex_samples = st.builds(VertexSample, **dict.fromkeys(VertexSample._fields, NUMBERS))
+    vertex_samples = st.builds(VertexSample, **dict.fromkeys(VertexSample.__struct_fields__, NUMBERS))
     vertices = frozen({vertex: draw(vertex_samples) for vertex in present})
     doubts = tuple(draw(st.lists(NAMES, max_size=2)))
     return order, Sample(at=draw(st.integers(0, 2**53)), vertices=vertices, gc_pressure=draw(NUMBERS), doubts=doubts)
