@@ -6,7 +6,7 @@ FAST := not e2e and not slow and not servers
 SCRIPTS := .ci/run deploy/*.sh deploy/emr/*.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check servers dist e2e e2e-all lab-up lab-down lab-status lab-load parity bench bench-control clean
+.PHONY: help setup run demo test check servers dist e2e e2e-all lab-up lab-down lab-status lab-load parity bench bench-control faults clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -79,6 +79,11 @@ bench: setup ## what the daemon costs: calls, bytes, CPU, memory, lateness, stor
 
 bench-control: setup ## how well loads are followed: ours against the reference on all 13, 5 seeds each; build/control
 	@$(BIN)/autoscaler simulate all --compare ours,reference --seeds 5 --report build/control
+
+# make faults DAYS=10000: sharded and resumable in RESULTS; make faults SEED=7 HOURS=8 plays one episode again
+RESULTS ?= build/faults
+faults: setup ## everything goes wrong: 420 simulated job-days with faults (DAYS=, SEED=, HOURS=, RESULTS=); 20 minutes
+	@PYTHONPATH=deploy $(BIN)/python -m faults --results $(RESULTS) $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS)) $(if $(DAYS),--days $(DAYS))
 
 clean: ## end the lab; remove .venv and .lab
 	@test ! -x $(BIN)/python || $(LAB) clean

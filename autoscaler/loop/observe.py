@@ -18,6 +18,7 @@ from autoscaler.cluster import (
     with_partitions,
 )
 from autoscaler.core import observed_true_processing_rate, rounded_sample
+from autoscaler.core.protection import any_counter_ran_backwards
 from autoscaler.loop.ports import Flink
 from autoscaler.model import (
     BusyTimeAggregator,
@@ -81,6 +82,7 @@ class Observer:
             vertex.id: self._vertex(vertex, details, policy, earlier, doubts, metered=metered)
             for vertex in details.topology.vertices
         }
+        doubts += _backwards(details, vertices, earlier, at)
         gates_on = policy.gc_pressure_threshold < 1.0 or policy.heap_usage_threshold < 1.0
         memory = self._flink.memory() if gates_on else None
         counts = {vertex: known.partitions for vertex, known in self._names.items()}
@@ -163,6 +165,22 @@ class Observer:
             del self._names[vertex_id]  # nothing was reported yet: list again next time
             return None
         return self._flink.metrics(self._job_id, vertex_id, known.wanted, aggregates)
+
+
+def _backwards(
+    details: JobDetails, vertices: Mapping[VertexId, VertexSample], earlier: Sequence[Sample], at: Millis
+) -> list[str]:
+    """Name the vertices of which a counter fell since the sample before. It is noted with the sample, as the one before
+    leaves the window first, and rates from a counter that is too low are far too high."""
+    before = earlier[-1] if earlier else None
+    if before is None or details.running_since is None or before.at < details.running_since:
+        return []
+    pair = (before, Sample(at=at, vertices=vertices))
+    return [
+        f"a counter of {vertex.name} ran backwards"
+        for vertex in details.topology.vertices
+        if any_counter_ran_backwards(vertex, pair)
+    ]
 
 
 def _subtasks(busy: Aggregate | None) -> int | None:

@@ -9,6 +9,7 @@ from autoscaler.cluster import Objection, PutAnswer, PutResult
 from autoscaler.loop import action
 from autoscaler.loop.ports import Environment, Flink
 from autoscaler.loop.storing import store_failed
+from autoscaler.loop.subject import Subject
 from autoscaler.loop.watch import Watch
 from autoscaler.model import Bounds, Millis, Policy, Reason, Request, RequestKind, Topology, VertexId
 from autoscaler.store import StoreUnavailable
@@ -35,23 +36,23 @@ class Sender:
         self._watch = watch
         self._undisturbed = undisturbed
 
-    def send(self, flink: Flink, request: Request, topology: Topology, policy: Policy) -> action.Objection | None:
+    def send(self, subject: Subject, request: Request, topology: Topology, policy: Policy) -> action.Objection | None:
         """Send a request and watch it; return why it was not sent."""
-        standby = self._env.leadership.objection
-        if standby is not None:
-            return Reason.STANDBY, f"not sent, this daemon stands by: {standby}; wanted {request.reason}"
-        if not self._undisturbed():
-            return Reason.COMMANDED, f"not sent, an operator's command arrived: {request.reason}"
+        objection = self._objection(request)
+        if objection is not None:
+            return objection
         with self._env.wire as open_for_sending:
             if not open_for_sending:
                 return Reason.STOPPING, f"not sent, the autoscaler is stopping: {request.reason}"
             try:
+                if self._watch.learn(subject, self._env.clock()):
+                    return Reason.EXTERNAL_CHANGE, f"not sent, another autoscaler asked meanwhile: {request.reason}"
                 request = replace(request, id=self._env.memory.add_request(request))
             except StoreUnavailable as error:
                 store_failed(self._env, error)
                 return Reason.STORE_UNAVAILABLE, f"not sent, the intent cannot be stored: {request.reason}"
             sent_at = self._env.clock()
-            answer = _readable(_put(flink, request, self._env.leadership.last_objection), topology)
+            answer = _readable(_put(subject.flink, request, self._env.leadership.last_objection), topology)
             request = action.answered(request, answer, sent_at)
             self._watch.store(request)
         self._env.journal.requested(request)
@@ -70,6 +71,14 @@ class Sender:
         if request.kind is not RequestKind.WITHDRAW:
             self._watch.end_trial("followed by another rescale", sent_at)
         self._watch.begin(request, policy, sent_at)
+        return None
+
+    def _objection(self, request: Request) -> action.Objection | None:
+        standby = self._env.leadership.objection
+        if standby is not None:
+            return Reason.STANDBY, f"not sent, this daemon stands by: {standby}; wanted {request.reason}"
+        if not self._undisturbed():
+            return Reason.COMMANDED, f"not sent, an operator's command arrived: {request.reason}"
         return None
 
     def was_refused(self, bounds: Mapping[VertexId, Bounds], running_since: Millis) -> str | None:

@@ -167,6 +167,8 @@ class Upkeep:
         should_be = self._changed_by_others(subject, live)
         if self.contract.policy.external_change_hold <= 0 or should_be is None:
             return False
+        if self.watch.learn(subject, now):
+            return True  # it is in the record already, which the next pass judges by
         before, after = _uppers(should_be), _uppers(live)
         said = sentences.changes(topology, before, after) or "the bounds of some vertex"
         present = frozen({v.id: v.parallelism for v in topology.vertices})
@@ -291,7 +293,7 @@ class Upkeep:
             flink_waits_ms=waits,
             task_managers=managers.count,
         )
-        return self.sender.send(flink, request, details.topology, self.contract.policy)
+        return self.sender.send(subject, request, details.topology, self.contract.policy)
 
     @staticmethod
     def _request(subject: Subject, kind: RequestKind, reason: str, now: Millis) -> Request:

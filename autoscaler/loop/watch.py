@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from autoscaler.cluster import JobDetails, JobOverview
@@ -58,12 +58,37 @@ class Watch:
 
         Jobs of different applications may have one id: some versions of Flink give the same to all.
         """
-        known = sorted(self._env.memory.requests(subject.key, REMEMBERED), key=lambda request: request.id or 0)
-        self._known = {request.id: request for request in known}
-        for request in known:
+        self._known = {}
+        self._take_up(self._env.memory.requests(subject.key, REMEMBERED), subject, now)
+
+    def learn(self, subject: Subject, now: Millis) -> bool:
+        """Take up what another process on the same store asked of the job meanwhile; tell whether there was anything.
+
+        Raises StoreUnavailable.
+        """
+        stored = self._env.memory.requests(subject.key, REMEMBERED)
+        known = {_identity(request) for request in self.past}
+        news = [request for request in stored if _identity(request) not in known]
+        if news:
+            self._take_up(news, subject, now)
+            self._env.journal.warn(
+                "another autoscaler asked something of the job",
+                job=str(subject.key),
+                application_id=subject.application.id,
+                asked=news[0].reason,
+            )
+        return bool(news)
+
+    def _take_up(self, requests: Iterable[Request], subject: Subject, now: Millis) -> None:
+        requests = sorted(requests, key=lambda request: request.id or 0)
+        with self._storing:
+            self._known |= {request.id: request for request in requests}
+        for request in requests:
             is_this_job = (request.application_id, request.job_id) == (subject.application.id, subject.job_id)
             if request.is_open and is_this_job:
-                self.open = request
+                # who stored that it was sent may have died before it stored that its life had begun
+                begun = request.state is RequestState.INTENDED or bool(request.transitions)
+                self.open = request if begun else entered(request, Phase.REQUESTED, request.reason, now)
             elif request.is_open:
                 self._close(request, "the job runs under another id now", now)
             elif is_on_trial(request) and not is_this_job:
@@ -300,3 +325,8 @@ def _parallelism(details: JobDetails | None) -> Mapping[VertexId, int] | None:
     if details is None or details.sparse:
         return None
     return {v.id: v.parallelism for v in details.topology.vertices}
+
+
+def _identity(request: Request) -> tuple[object, ...]:
+    """What tells two requests apart whose numbers may differ, as one has a new number in a store that began anew."""
+    return request.decided_at, request.kind, request.job_id, frozenset(request.requirements.items())

@@ -37,6 +37,10 @@ class VirtualTime:
                 step()
         self._go(until)
 
+    def spend(self, duration: Millis) -> None:
+        """Time that the step which runs takes; what is due meanwhile waits for it."""
+        self._go(self.now + duration)
+
     def _go(self, when: Millis) -> None:
         if when > self.now:
             self._pass_to(when)

@@ -116,9 +116,7 @@ class SimYarn:
         self.holders.append(holder)
         holder.counted_at = now
         holder.wanted = task_managers
-        holder.master = self._fit(self.master_mb)
-        if holder.master is not None:
-            holder.master.used_mb += self.master_mb
+        self._place_master(holder)
         while holder.pending and (node := self._fit(self.task_manager_mb)) is not None:
             self._allocate(holder, node, now).registered = True
 
@@ -130,6 +128,8 @@ class SimYarn:
     def settle(self, now: Millis) -> None:
         """Allocate what can be, and let the cluster grow for what cannot."""
         for holder in self.holders:
+            if holder.master is None:
+                self._place_master(holder)
             while holder.pending and (node := self._fit(self.task_manager_mb)) is not None:
                 task_manager = self._allocate(holder, node, now)
                 delay = self._chance.uniform(*CONTAINER_START_S, "container", holder.number, task_manager.number)
@@ -175,10 +175,13 @@ class SimYarn:
         self._grow(now)
 
     def move_master(self, holder: Holder) -> None:
-        """Another attempt of the ApplicationMaster, wherever there is room."""
+        """Another attempt of the ApplicationMaster, wherever there is room, or as soon as there is."""
         if holder.master is not None:
             holder.master.used_mb -= self.master_mb
         holder.attempt += 1
+        self._place_master(holder)
+
+    def _place_master(self, holder: Holder) -> None:
         holder.master = self._fit(self.master_mb)
         if holder.master is not None:
             holder.master.used_mb += self.master_mb

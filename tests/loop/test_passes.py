@@ -208,6 +208,22 @@ def test_counters_that_run_backwards_are_no_rate(world: World) -> None:
     assert job.puts == []
 
 
+def test_a_counter_that_was_too_low_once_lets_nothing_grow(world: World) -> None:
+    """The sample before it leaves the window first: by what remains the rate is far too high, and still in doubt."""
+    job = world.add_job(rate=300.0)
+    world.start()
+    world.run(120)
+    job.advance()
+    lost, job.records = job.records, 0.0
+    world.run(10)
+    job.records += lost
+    world.run(55)
+    assert "doubtful" in world.status().detail
+    world.run(60)
+    assert job.puts == []
+    assert "doubtful" not in world.status().detail
+
+
 def test_a_finished_vertex_is_left_alone(world: World) -> None:
     """A vertex that has finished is not read, and does not keep the others from being scaled."""
     job = world.add_job(rate=1_600.0)

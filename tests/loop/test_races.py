@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 from autoscaler.cluster import JobOverview, PutAnswer
-from autoscaler.loop import Wire
+from autoscaler.loop import Fleet, Lane, Wire
 from autoscaler.loop.claims import Claims, Holder
 from autoscaler.loop.standing import STEPS_AT_ONCE, Standing
-from autoscaler.model import Bounds, JobKey, Reason, RequestState
-from tests.loop.world import World
+from autoscaler.model import Bounds, JobKey, Millis, Reason, Request, RequestKind, RequestState
+from tests.loop.world import ADAPTIVE, SOURCE, WORKER, World
 
 KEY = JobKey(cluster="test", application="app", job="job")
 PATIENCE_S = 5.0
@@ -172,3 +173,69 @@ def test_a_stop_waits_for_the_put_on_the_wire() -> None:
     sender.join(PATIENCE_S)
     with wire as is_open:
         assert not is_open
+
+
+# ------------------------------------------------------------------ two daemons on one store
+
+
+class Second:
+    """Another daemon beside the first, on the same store and cluster; its steps are told apart by their names."""
+
+    def __init__(self, world: World) -> None:
+        self._time = world.time
+        env = replace(world.environment, scheduler=self)
+        self.fleet = Fleet(env, world.orders, 30_000)
+        self.fleet.start(world.time.now)
+
+    def at(self, when: Millis, step: Callable[[], None], *, name: str, lane: Lane = Lane.WORKERS) -> None:
+        self._time.at(when, step, name=f"second {name}", lane=lane)
+
+
+def test_what_another_daemon_asked_for_is_nobody_elses_change(world: World) -> None:
+    """The requirements are another daemon's on the same store: they are in the record and not adopted once more."""
+    job = world.add_job(ADAPTIVE | {"job.autoscaler.yarn.external-change.hold": "30 min"}, rate=1_600.0)
+    world.start()
+    Second(world)
+    world.run(600)
+    assert len(job.puts) > 1
+    assert [request.kind for request in world.requests()] == [RequestKind.SCALE] * len(job.puts)
+
+
+def test_a_budget_is_shared_by_two_daemons_on_one_store(world: World) -> None:
+    """What the other one asked for counts before anything is sent."""
+    config = ADAPTIVE | {"job.autoscaler.yarn.rescale-budget": "1", "job.autoscaler.scale-down.interval": "0 s"}
+    job = world.add_job(config, rate=1_600.0)
+    world.start()
+    Second(world)
+    world.run(120)
+    job.catch_up()
+    job.rate = 100.0
+    world.run(3_600)
+    assert len(job.puts) == 1
+    assert world.status().reason is Reason.BUDGET
+
+
+def test_what_another_daemon_sent_before_it_died_is_watched_to_its_end(world: World) -> None:
+    """It stored the answer and died before the request's life began: whoever learns of the request begins it."""
+    job = world.add_job(ADAPTIVE | {"job.autoscaler.yarn.external-change.hold": "30 min"})
+    world.start()
+    world.run(61)
+    bounds = {SOURCE: Bounds(lower=1, upper=1), WORKER: Bounds(lower=1, upper=4)}
+    sent = Request(
+        key=JobKey(cluster="test", application="orders-app", job="orders"),
+        application_id=world.application.id,
+        job_id=job.id,
+        decided_at=world.time.now,
+        sent_at=world.time.now,
+        reason="another daemon's",
+        before=dict(job.parallelism),
+        target={SOURCE: 1, WORKER: 4},
+        requirements=bounds,
+        former=dict(job.wanted),
+        running_since=job.running_since,
+        state=RequestState.SENT,
+    )
+    world.store.add_request(sent)
+    job.put(bounds)
+    world.run(60)
+    assert [request.state for request in world.requests()] == [RequestState.ACHIEVED]

@@ -1,0 +1,192 @@
+"""Breaks each guard of the daemon once, in a copy, and lets the campaign find it: ``python -m faults.broken``.
+
+A guard is broken by a change of its text. What the campaign does not find it would not find in a mistake of somebody's
+either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """One guard: the file under ``autoscaler/`` it is in, and its text before and after it is broken."""
+
+    guard: str
+    file: str
+    before: str
+    after: str
+
+
+BREAKS = (
+    Break(
+        "the intent is stored before the PUT",
+        "loop/sender.py",
+        "                request = replace(request, id=self._env.memory.add_request(request))\n",
+        "                _put(subject.flink, request, lambda: None)\n"
+        "                request = replace(request, id=self._env.memory.add_request(request))\n",
+    ),
+    Break(
+        "an intent found after a crash is settled by the live requirements",
+        "loop/action.py",
+        "    if dict(live) == dict(request.requirements):\n        return replace(request, state=RequestState.SENT",
+        "    if False:\n        return replace(request, state=RequestState.SENT",
+    ),
+    Break(
+        "what was asked for is not asked for again",
+        "loop/sender.py",
+        "            answer = _readable(_put(subject.flink, request, self._env.leadership.last_objection), topology)\n",
+        "            _put(subject.flink, request, lambda: None)\n"
+        "            answer = _readable(_put(subject.flink, request, self._env.leadership.last_objection), topology)\n",
+    ),
+    Break(
+        "a rescale in flight is watched to its end",
+        "core/lifecycle.py",
+        "    if waited < policy.rescale_timeout:\n",
+        "    if waited < policy.rescale_timeout // 10:\n",
+    ),
+    Break(
+        "nothing else is sent while one is in flight",
+        "loop/watch.py",
+        '        self.open, self.looked, self.waits_for = request, False, ""\n',
+        '        self.open, self.looked, self.waits_for = None, False, ""\n',
+    ),
+    Break(
+        "a vertex that is saturated, holds up others or falls behind is not shrunk",
+        "core/protection.py",
+        "    return next((limit for limit, objects in OBJECTIONS if objects(vertex, findings)), None)\n",
+        "    return Limit.DOUBTFUL if vertex.id in findings.doubts else None\n",
+    ),
+    Break(
+        "nothing is shrunk on doubtful data",
+        "core/protection.py",
+        "    return vertex.id in findings.doubts\n",
+        "    return False\n",
+    ),
+    Break(
+        "doubts outlive the process",
+        "store/codec.py",
+        '        of_job["doubts"] = tuple(of_job["doubts"])\n',
+        '        of_job["doubts"] = ()\n',
+    ),
+    Break(
+        "nothing is grown on doubtful data without lag",
+        "core/growth.py",
+        "    _doubtful(plan, ceilings)\n",
+        "",
+    ),
+    Break(
+        "what the cluster cannot give is not asked for",
+        "core/capacity.py",
+        "    if limit is None or wanted <= limit:\n",
+        "    if True:\n",
+    ),
+    Break(
+        "the budget holds",
+        "core/pacing.py",
+        "    if wish.behind_ms is not None or not 0 < policy.rescale_budget <= used:\n",
+        "    if True:\n",
+    ),
+    Break(
+        "an overdraft is said",
+        "core/pacing.py",
+        "    used = _spent(past, now)\n    if wish.behind_ms is None or",
+        "    used = _spent(past, now)\n    if True or wish.behind_ms is None or",
+    ),
+    Break(
+        "rescales keep their distance",
+        "core/pacing.py",
+        "    if last is None or now - last >= gap:\n",
+        "    if True or last is None or now - last >= gap:\n",
+    ),
+    Break(
+        "a bad target is remembered",
+        "core/pacing.py",
+        "    if until is None or now >= until:\n        return None\n    return Reason.KNOWN_BAD",
+        "    if True:\n        return None\n    return Reason.KNOWN_BAD",
+    ),
+    Break(
+        "another daemon's requests are learned of",
+        "loop/watch.py",
+        "        if news:\n            self._take_up",
+        "        news = []\n        if news:\n            self._take_up",
+    ),
+    Break(
+        "one failure does not end the loop",
+        "loop/job.py",
+        "        except StoreUnavailable as error:\n            store_failed(self._env, error)\n"
+        "            return self._onward(now)\n",
+        "",
+    ),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Break one guard after the other; 1 if one was not found."""
+    parser = argparse.ArgumentParser(prog="faults.broken", description="Does the campaign find a broken guard?")
+    parser.add_argument("--episodes", type=int, default=240, help="how many to look through at most (240)")
+    parser.add_argument("--hours", type=float, default=4.0, help="length of an episode (4)")
+    parser.add_argument("--only", help="part of a guard's name")
+    options = parser.parse_args(arguments)
+    missed = 0
+    for one in BREAKS:
+        if options.only is None or options.only in one.guard:
+            found = seeds_until_found(one, options)
+            missed += found is None
+            print(f"{one.guard:70} {'NOT FOUND' if found is None else found}", flush=True)
+    return 1 if missed else 0
+
+
+def seeds_until_found(one: Break, options: argparse.Namespace) -> str | None:
+    """The number of episodes until the campaign finds a broken guard, and as what; ``None`` if it does not."""
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        copy = Path(folder)
+        shutil.copytree(ROOT / "autoscaler", copy / "autoscaler", ignore=shutil.ignore_patterns("__pycache__"))
+        path = copy / "autoscaler" / one.file
+        text = path.read_text(encoding="utf-8")
+        if text.count(one.before) != 1:
+            raise SystemExit(
+                f"faults: {one.file} has the text of {one.guard!r} {text.count(one.before)} times, not once"
+            )
+        path.write_text(text.replace(one.before, one.after), encoding="utf-8")
+        arguments = [
+            "--episodes",
+            str(options.episodes),
+            "--hours",
+            str(options.hours),
+            "--shard",
+            "2",
+            "--until-found",
+        ]
+        run = subprocess.run(
+            [sys.executable, "-m", "faults", *arguments, "--results", str(copy / "results")],
+            env={**os.environ, "PYTHONPATH": f"{copy}:{ROOT / 'deploy'}"},
+            cwd=copy,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if run.returncode not in (0, 1) or not (copy / "results" / "faults.json").exists():
+            return f"the campaign itself fails: {run.stderr[-200:]}"
+        violations = json.loads((copy / "results" / "faults.json").read_text(encoding="utf-8"))["violations"]
+    if not violations:
+        return None
+    first = min(each["seed"] for each in violations)
+    as_what = sorted({each["invariant"] for each in violations if each["seed"] == first})
+    return f"{first + 1:>3}  {'; '.join(as_what)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

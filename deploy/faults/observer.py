@@ -1,0 +1,285 @@
+"""Judges the daemon by the requirements that arrive at the cluster and by what is true of it.
+
+Shares no code with the guards it judges: what is in flight, doubtful, saturated, spent or known bad it finds out by
+itself. Where the daemon could not know better it says nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from autoscaler.model import Bounds, JobKey, Millis, Request, RequestState, VertexId
+from autoscaler.sim.cluster import SimCluster
+from autoscaler.sim.job import Phase
+from autoscaler.sim.slots import slots_needed
+from autoscaler.store import Store
+from faults.process import Doubt, HostClock, Process
+from faults.truth import Truth
+from faults.world import World
+
+DAY: Millis = 86_400_000
+SLACK: Millis = 5_000
+MINUTE: Millis = 60_000
+REMEMBERED = 10_000
+EXCUSED: Millis = 20 * MINUTE  # for as long as that a request may be open beyond its time-out while Flink itself waits
+
+LOST = "lost or doubled rescale"
+SECOND = "a second target while one is in flight"
+SATURATED = "shrink of a saturated vertex"
+DOUBTFUL_SHRINK = "shrink on doubtful data"
+DOUBTFUL_GROWTH = "growth on doubtful data without lag"
+CAPACITY = "capacity exceeded"
+BUDGET = "budget broken silently"
+KNOWN_BAD = "a target tried again while it is known bad"
+UNEXPECTED = "an unexpected error, or work that stopped"
+INVARIANTS = (LOST, SECOND, SATURATED, DOUBTFUL_SHRINK, DOUBTFUL_GROWTH, CAPACITY, BUDGET, KNOWN_BAD, UNEXPECTED)
+
+Requirements = Mapping[VertexId, Bounds]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What was broken and when, in milliseconds since the start of the episode."""
+
+    invariant: str
+    at: Millis
+    detail: str
+
+
+@dataclass(slots=True)
+class Put:
+    """Requirements of the daemon's that took effect; ``former`` are those before, ``present`` what the job ran at.
+    ``landed_at`` is when it first ran at them, ``restarts`` how often it had restarted by then."""
+
+    at: Millis
+    by_clock: Millis
+    body: Requirements
+    former: Requirements
+    present: Mapping[VertexId, int]
+    scales: bool
+    generation: int
+    landed_at: Millis | None = None
+    restarts: int = 0
+    overtaken: bool = False
+
+    @property
+    def target(self) -> Mapping[VertexId, int]:
+        return {vertex: bound.upper for vertex, bound in self.body.items()}
+
+
+class Observer:
+    """Watches one episode. ``senders`` holds the daemon whose PUT is under way."""
+
+    def __init__(
+        self, world: World, cluster: SimCluster, host: HostClock, store: Store, key: JobKey, senders: list[Process]
+    ) -> None:
+        self.violations: list[Violation] = []
+        self.puts: list[Put] = []
+        self.truth = Truth(cluster, world.promises)
+        self._promises = world.promises
+        self._cluster, self._host, self._store, self._key = cluster, host, store, key
+        self._senders = senders
+        self._bad: list[tuple[Mapping[VertexId, int], Millis, Millis]] = []
+        self._in_force: list[tuple[int, Requirements]] = []
+        cluster.job.watchers.append(lambda _: self._see_landing())
+
+    def found(self, invariant: str, detail: str) -> None:
+        self.violations.append(Violation(invariant, self._cluster.now - self._cluster.began, detail))
+
+    def changed_by_others(self) -> None:
+        """Somebody else has changed the requirements, or they were lost with the ApplicationMaster."""
+        for put in self.puts[-1:]:
+            put.overtaken = True
+
+    # -------------------------------------------------------------- a PUT arrives
+
+    def asked(self, body: Requirements) -> None:
+        """Requirements are about to change by a PUT of the daemon's."""
+        job = self._cluster.job
+        self._see_landing()
+        self.truth.note_room(self._cluster.now)
+        present, live = dict(job.parallelism), dict(job.requirements)
+        last = self.puts[-1] if self.puts else None
+        put = Put(
+            at=self._cluster.now,
+            by_clock=self._host.now(),
+            body=dict(body),
+            former=live,
+            present=present,
+            scales=False,
+            generation=job.generation,
+        )
+        intent = self._intent(body)
+        if intent is None:
+            self.found(LOST, f"sent without a stored intent: {self._said(put)}")
+        if put.body == live and last is not None and not last.overtaken and put.body == last.body:
+            self.found(LOST, f"the same requirements were sent twice: {self._said(put)}")
+        self._judge_flight(put, last)
+        returns, lowers = self._returns(put, last), all(body[v].upper <= live[v].upper for v in body if v in live)
+        withdraws = lowers and put.target == {v: min(live[v].upper, present[v]) for v in body}
+        restores = any(put.body == body for generation, body in self._in_force if generation != put.generation)
+        put.scales = not (returns or withdraws or restores)
+        if put.scales:
+            self._judge(put, intent)
+        elif returns:
+            self._note_bad(last)
+        self.puts.append(put)
+
+    def _judge(self, put: Put, intent: Request | None) -> None:
+        for judge in (self._judge_shrink, self._judge_doubt, self._judge_capacity, self._judge_known_bad):
+            judge(put)
+        self._judge_budget(put, intent)
+
+    def _intent(self, body: Requirements) -> Request | None:
+        newest = self._store.requests(self._key, 3)
+        return next(
+            (r for r in newest if r.state is RequestState.INTENDED and dict(r.requirements) == dict(body)), None
+        )
+
+    def _said(self, put: Put) -> str:
+        names = {vertex.id: vertex.name for vertex in self._cluster.job.vertices}
+        parts = [
+            f"{names[v]} runs at {put.present[v]}, allowed {put.former[v].upper}, asked {put.body[v].upper}"
+            for v in put.body
+            if v in put.former and (put.body[v].upper, put.present[v]) != (put.former[v].upper, put.body[v].upper)
+        ]
+        return "; ".join(parts) or "nothing changes"
+
+    # -------------------------------------------------------------- in flight
+
+    def _see_landing(self) -> None:
+        job = self._cluster.job
+        if not self._in_force or self._in_force[-1] != (job.generation, job.requirements):
+            self._in_force = [*self._in_force[-20:], (job.generation, dict(job.requirements))]
+        if not self.puts or self.puts[-1].landed_at is not None:
+            return
+        put = self.puts[-1]
+        runs = job.phase in (Phase.RUNNING, Phase.RESTORING) and dict(job.requirements) == dict(put.body)
+        if runs and all(job.parallelism[vertex] == upper for vertex, upper in put.target.items()):
+            put.landed_at, put.restarts = self._cluster.now, job.restarts
+
+    def _judge_flight(self, put: Put, last: Put | None) -> None:
+        """While one is in flight only less may be asked for, until it runs, its time is up, or others stepped in."""
+        if last is None or last.landed_at is not None or last.overtaken or last.generation != put.generation:
+            return
+        if max(put.at - last.at, put.by_clock - last.by_clock) >= self._promises.timeout - SLACK:
+            return
+        if any(bound.upper > last.body[vertex].upper for vertex, bound in put.body.items() if vertex in last.body):
+            self.found(SECOND, f"{(put.at - last.at) // 1000} s after another: {self._said(put)}")
+
+    def _returns(self, put: Put, last: Put | None) -> bool:
+        """Whether this takes back the change before it while that is on probation."""
+        if last is None or dict(put.body) != dict(last.former):
+            return False
+        since = last.landed_at if last.landed_at is not None else last.at
+        return put.at - since <= self._promises.probation + 3 * MINUTE + self._promises.timeout
+
+    # -------------------------------------------------------------- what may not be asked for
+
+    def _shrunk(self, put: Put) -> list[VertexId]:
+        return [v for v, b in put.body.items() if b.upper < min(put.present[v], put.former[v].upper)]
+
+    def _grown(self, put: Put) -> list[VertexId]:
+        return [v for v, b in put.body.items() if b.upper > max(put.present[v], put.former[v].upper)]
+
+    def _judge_shrink(self, put: Put) -> None:
+        reach = self._promises.window + 3 * MINUTE
+        if self.truth.blind_at > put.at - reach or self._host.jumped_at > put.at - reach:
+            return
+        for vertex in self._shrunk(put):
+            since = self.truth.saturated_since[vertex]
+            if since is not None and put.at - since >= reach:
+                self.found(SATURATED, f"saturated for {(put.at - since) // 1000} s: {self._said(put)}")
+
+    def _judge_doubt(self, put: Put) -> None:
+        """By the samples that must have been in the window of the decision, whether or not it was sent at once."""
+        free = self.truth.lag_free_since
+        without_lag = free is not None and put.at - free >= self._promises.window + 3 * MINUTE
+        for doubt in self._doubts(put):
+            said = f"{(put.at - doubt.at) // 1000} s after doubtful details: {self._said(put)}"
+            if any(doubt.vertex in (None, vertex) for vertex in self._shrunk(put)):
+                self.found(DOUBTFUL_SHRINK, said)
+            if without_lag and any(doubt.vertex in (None, vertex) for vertex in self._grown(put)):
+                self.found(DOUBTFUL_GROWTH, said)
+
+    def _doubts(self, put: Put) -> list[Doubt]:
+        began = max(self._cluster.job.running_since, self._host.jumped_at)
+        oldest = put.at - self._promises.window + SLACK
+        sender = self._senders[0] if self._senders else None
+        return [each for each in (() if sender is None else sender.doubts) if each.at > max(began, oldest)]
+
+    def _judge_capacity(self, put: Put) -> None:
+        job, yarn = self._cluster.job, self._cluster.yarn
+        grown = self._grown(put)
+        for vertex in grown:
+            if put.body[vertex].upper > self._promises.most:
+                self.found(CAPACITY, f"over vertex.max-parallelism: {self._said(put)}")
+        wanted = slots_needed(job.groups, put.body)
+        if not grown or wanted <= slots_needed(job.groups, put.former):
+            return
+        managers = -(-wanted // yarn.spec.slots_per_task_manager)
+        if yarn.spec.queue_gb is not None and managers * yarn.task_manager_mb + yarn.master_mb > yarn.queue_mb:
+            self.found(CAPACITY, f"{managers} TaskManagers are more than the queue may have: {self._said(put)}")
+        if self._promises.allowance is not None and wanted > self.truth.room:
+            self.found(CAPACITY, f"{wanted} slots, at most {self.truth.room} could be had: {self._said(put)}")
+
+    # -------------------------------------------------------------- how often
+
+    def _age(self, earlier: Put, put: Put) -> Millis:
+        return max(put.at - earlier.at, put.by_clock - earlier.by_clock)
+
+    def _judge_budget(self, put: Put, intent: Request | None) -> None:
+        """More rescales than the budget has only a job that falls behind, and then it is said."""
+        spent = sum(each.scales and self._age(each, put) < DAY - SLACK for each in self.puts)
+        free = self.truth.lag_free_since
+        if spent >= self._promises.budget:
+            if free is not None and put.at - free >= self._promises.window + 3 * MINUTE:
+                self.found(BUDGET, f"rescale {spent + 1} of {self._promises.budget} without lag: {self._said(put)}")
+            elif intent is not None and f"of {self._promises.budget} within a day" not in intent.reason:
+                self.found(BUDGET, f"rescale {spent + 1} of {self._promises.budget}, not said: {intent.reason}")
+        changed = [each for each in self.puts if each.scales]
+        gap = self._promises.gap_up if self._grown(put) else self._promises.gap_down
+        if changed and self._age(changed[-1], put) < gap - SLACK:
+            age = self._age(changed[-1], put) // 1000
+            self.found(BUDGET, f"{age} s after another, {gap // 1000} s are between them: {self._said(put)}")
+
+    # -------------------------------------------------------------- known to be bad
+
+    def _note_bad(self, last: Put | None) -> None:
+        """A change was taken back after the job restarted twice at it."""
+        if last is None or last.landed_at is None or self._cluster.job.restarts - last.restarts < 2:
+            return
+        self._bad.append((last.target, self._cluster.now, self._host.now()))
+
+    def _judge_known_bad(self, put: Put) -> None:
+        for target, at, by_clock in self._bad:
+            age = max(put.at - at, put.by_clock - by_clock)
+            if age < self._promises.bad_target - SLACK and put.target == target:
+                self.found(KNOWN_BAD, f"{age // 1000} s after it was taken back: {self._said(put)}")
+
+    # -------------------------------------------------------------- at the end
+
+    def finish(self, processes: list[Process], decided: Callable[[], bool]) -> None:
+        """After the calm: every PUT is in the record once, nothing is open, and the daemon goes on."""
+        rows = self._store.requests(self._key, REMEMBERED)
+        for row in rows:
+            if row.is_open and self._host.now() - (row.sent_at or row.decided_at) > self._promises.timeout + EXCUSED:
+                self.found(LOST, f"a request is open for ever: {row.state} {row.reason}")
+        stand = Counter(
+            _known(r.requirements) for r in rows if r.state not in (RequestState.VOID, RequestState.ADOPTED)
+        )
+        sent = Counter(_known(put.body) for put in self.puts if not put.overtaken)
+        for body, count in sent.items():
+            if stand[body] < count:
+                self.found(LOST, f"{count} times sent, {stand[body]} times in the record: {body}")
+        for process in processes:
+            for error in process.journal.errors:
+                self.found(UNEXPECTED, error)
+        if not decided():
+            self.found(UNEXPECTED, "no decision in the last minutes of the calm")
+
+
+def _known(requirements: Requirements) -> tuple[tuple[VertexId, int, int], ...]:
+    return tuple(sorted((vertex, bound.lower, bound.upper) for vertex, bound in requirements.items()))

@@ -1,0 +1,191 @@
+"""The fault campaign in small: that it breaks things, that it finds what breaks, that it can be told to go on."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import structlog
+from faults.broken import BREAKS, ROOT, Break
+from faults.episode import play
+from faults.observer import CAPACITY, LOST, SECOND, Observer
+from faults.process import HostClock
+from faults.report import read, summed, table, written
+from faults.run import main
+from faults.weather import CRASH_POINTS, Answer, Weather
+from faults.wire import doubtful, question, reordered, spoilt_reply
+from faults.world import world
+
+from autoscaler.cluster import ClusterError
+from autoscaler.cluster.flink_json import parse_job
+from autoscaler.cluster.http import failure
+from autoscaler.model import Bounds, JobKey
+from autoscaler.sim.cluster import SimCluster
+from autoscaler.sim.drive import BEGAN
+from autoscaler.sim.virtual import VirtualTime
+from autoscaler.store import open_store
+from autoscaler.telemetry import configure_logging
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    configure_logging("json", "error")
+    yield
+    structlog.reset_defaults()
+
+
+def test_nothing_is_broken_when_everything_goes_wrong() -> None:
+    """Two hours each of some worlds, with the daemon killed and its answers spoilt: no invariant is broken."""
+    outcomes = [play(seed, 2.0) for seed in range(2)]
+    total = summed(outcomes)
+    assert total.failed == []
+    assert total.puts > 0
+    assert total.faulty > 50
+    assert total.hit
+
+
+def test_an_episode_is_a_function_of_its_seed() -> None:
+    """Twice the same seed is twice the same episode, so that a failing one can be played again."""
+    first, second = (replace(play(3, 1.5), cpu_s=0.0) for _ in range(2))
+    assert first == second
+
+
+def test_a_campaign_goes_on_where_it_was_interrupted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Finished shards are read and not played again; the table and the JSON are made of all."""
+    kept = replace(play(0, 1.0), passes=4711, violations=())
+    (tmp_path / "1h-0-0.jsonl").write_text(f"{json.dumps(written(kept))}\n", encoding="utf-8")
+    main(["--episodes", "1", "--hours", "1", "--results", str(tmp_path), "--workers", "1"])
+    assert "4,711" in capsys.readouterr().out
+    assert (tmp_path / "faults.json").exists()
+
+
+def test_a_violation_names_the_command_that_plays_it_again() -> None:
+    """Whoever reads the table can look at what went wrong."""
+    outcome = replace(play(5, 1.0), violations=())
+    broken = read(written(outcome) | {"violations": [[LOST, 60_000, "sent twice"]]})
+    said = table(summed([broken]))
+    assert f"BROKEN: {LOST}" in said
+    assert "make faults SEED=5 HOURS=1" in said
+
+
+# ------------------------------------------------------------------ the observer
+
+
+class Watched:
+    """A cluster with an observer, on which requirements are changed without any daemon."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.world = world(seed, 2.0)
+        self.cluster = SimCluster(self.world.scenario, seed, BEGAN)
+        store = open_store("sqlite://", 1 << 30, BEGAN).store
+        host = HostClock(VirtualTime(BEGAN, self.cluster.advance))
+        key = JobKey(cluster="c", application="a", job="j")
+        self.observer = Observer(self.world, self.cluster, host, store, key, [])
+        host.time.run(BEGAN + 180_000)
+
+    def put(self, by: int) -> list[str]:
+        """Ask for more or less of every vertex; what the observer objects to."""
+        job = self.cluster.job
+        body = {v: Bounds(lower=1, upper=max(1, b.upper + by)) for v, b in job.requirements.items()}
+        self.observer.asked(body)
+        job.put(body, self.cluster.now)
+        found = [violation.invariant for violation in self.observer.violations]
+        self.observer.violations.clear()
+        return found
+
+
+def test_the_observer_sees_a_rescale_that_nobody_recorded() -> None:
+    """A PUT without an intent in the store is lost in the next crash."""
+    assert LOST in Watched().put(1)
+
+
+def test_the_observer_sees_the_same_request_twice() -> None:
+    """The requirements in force, sent again, are a doubled rescale."""
+    watched = Watched()
+    watched.put(1)
+    assert watched.put(0).count(LOST) == 2
+
+
+def test_the_observer_sees_a_second_target_in_flight() -> None:
+    """Containers are pending, and more is asked for; a lowering is allowed."""
+    watched = Watched()
+    watched.put(1)
+    assert SECOND in watched.put(1)
+    assert SECOND not in watched.put(-2)
+
+
+def test_the_observer_sees_that_there_is_no_room() -> None:
+    """Thousands of subtasks fit no cluster of this campaign."""
+    assert CAPACITY in Watched().put(2_000)
+
+
+def test_every_answer_of_the_simulated_cluster_can_be_spoilt() -> None:
+    """The places of faults are those the daemon asks at."""
+    base = "http://proxy:20888/proxy/application_1_0001"
+    assert question("http://rm:8088/ws/v1/cluster/apps?states=RUNNING") is Answer.APPLICATIONS
+    assert question("http://rm:8088/ws/v1/cluster/apps/application_1_0001") is Answer.APPLICATION
+    assert question(f"{base}/jobs/abc") is Answer.JOB
+    assert question(f"{base}/jobs/abc/vertices/def/subtasks/metrics?get=x") is Answer.METRICS
+    assert question(f"{base}/jobs/abc/checkpoints/config") is Answer.CHECKPOINT_CONFIG
+    assert question(f"{base}/jobs/overview") is Answer.JOBS
+
+
+@pytest.mark.parametrize("fault", ["html", "html-ok", "unavailable", "error", "gone", "empty", "truncated"])
+def test_spoilt_answers_are_none_to_the_daemons_own_code(fault: str) -> None:
+    """What the campaign puts on the wire is no answer by the code that judges a real wire."""
+    reply = spoilt_reply({"jobs": [{"jid": "1"}]}, fault, random.Random(1))
+    assert isinstance(failure("GET", "http://proxy/x", reply), ClusterError)
+
+
+def test_another_order_is_the_same_document() -> None:
+    """Members and items change places, none is lost."""
+    before = {"a": [1, 2, 3, 4], "b": {"c": 1, "d": 2}}
+    after = reordered(before, random.Random(2))
+    assert after.keys() == before.keys()
+    assert sorted(after["a"]) == before["a"]
+
+
+def test_a_crash_point_is_passed_unharmed_unless_it_is_armed() -> None:
+    """Only what was armed kills, and only once."""
+    weather = Weather(draw=random.Random(1), favourite=CRASH_POINTS[0])
+    weather.passing(CRASH_POINTS[0])
+    weather.arm_crash()
+    with pytest.raises(BaseException, match=CRASH_POINTS[0]):
+        weather.passing(CRASH_POINTS[0])
+    weather.passing(CRASH_POINTS[0])
+    assert weather.hit[CRASH_POINTS[0]] == 1
+
+
+@pytest.mark.parametrize("one", BREAKS, ids=lambda one: one.guard)
+def test_every_guard_can_be_broken(one: Break) -> None:
+    """The text that is changed to break a guard stands once in the file it is said to be in."""
+    text = (ROOT / "autoscaler" / one.file).read_text(encoding="utf-8")
+    assert text.count(one.before) == 1
+    assert one.before != one.after
+
+
+def test_doubts_are_told_of_what_cannot_be_true() -> None:
+    """Details without counters are doubtful for all, those whose counters fell for their vertex, others for none."""
+    vertex = {"id": "v", "parallelism": 2, "tasks": {"RUNNING": 2}, "start-time": 1, "metrics": {"read-records": 50}}
+    details = {"vertices": [vertex], "plan": {"nodes": [{"id": "v"}]}}
+    draw = random.Random(1)
+    spoilt, doubt = doubtful(details, "incomplete", None, draw)
+    assert doubt == ""
+    assert parse_doubts(spoilt)
+    assert not parse_doubts(details | {"vertices": [vertex | {"metrics": COMPLETE}]})
+    assert doubtful(details, "backwards", details, draw)[1] == "v"
+    assert doubtful(details, "backwards", None, draw)[1] is None
+    assert doubtful({"vertices": [vertex]}, "incomplete", None, draw)[1] is None
+
+
+COMPLETE = {"read-records-complete": True, "write-records-complete": True}
+
+
+def parse_doubts(document: dict[str, object]) -> tuple[str, ...]:
+    """What the daemon's own parser doubts of a job's details."""
+    vertices = [{"maxParallelism": 8, "name": "v", **each} for each in document["vertices"]]  # type: ignore[attr-defined]
+    return parse_job({"jid": "1", **document, "vertices": vertices}).doubts
