@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, text, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, text, update
 
 from autoscaler.model import Lease, Millis
 from autoscaler.store.errors import StoreUnavailable
 from autoscaler.store.schema import identity_of_cluster, leases
 
 NOBODY = ""
+
+# Built once, as every write asks it.
+_HOLDER = (
+    select(leases.c.holder, leases.c.token).where(leases.c.cluster == bindparam("wanted")).with_for_update(read=True)
+)
 
 _SERVER_CLOCKS = {  # not the time the transaction began, which may have waited for the row
     "postgresql": "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)",
@@ -62,7 +67,7 @@ def release(connection: Connection, cluster: str, holder: str, now: Millis) -> L
 
 def check(connection: Connection, cluster: str, lease: Lease) -> None:
     """Raise ``StoreUnavailable`` if another has taken the lease since; until this transaction ends nobody can."""
-    found = connection.execute(_row(cluster).with_for_update(read=True)).first()
+    found = connection.execute(_HOLDER, {"wanted": identity_of_cluster(cluster)}).first()
     if found is None or (found.holder, found.token) != (lease.holder, lease.token):
         taken = found.holder if found is not None and found.holder != NOBODY else "nobody"
         raise StoreUnavailable(f"not written: the lease of {lease.holder} is lost, {taken} holds it")
