@@ -66,6 +66,7 @@ class Surveyor:
         self._last: Survey | None = None
         self._failing_since: Millis | None = None
         self._draining: Mapping[str, Millis] = {}
+        self._told_before: set[str] = set()
         self._asking = threading.Lock()
 
     @property
@@ -106,12 +107,16 @@ class Surveyor:
 
     def _told(self, ask: Callable[[], _T], what: str, unknown: list[str]) -> _T | None:
         try:
-            return ask()
+            found = ask()
         except Transient:
             raise
-        except ClusterError as error:  # it answers, and says no: that will not change by asking again
-            unknown.append(f"{what} ({error})")
+        except ClusterError as error:
+            if what in self._told_before:  # whoever has told once and refuses now is in trouble
+                raise Transient("refused", str(error)) from error
+            unknown.append(f"{what} ({error})")  # it answers, and says no: that will not change by asking again
             return None
+        self._told_before.add(what)
+        return found
 
 
 def supply_of(

@@ -139,9 +139,17 @@ class Episode:
     # -------------------------------------------------------------- daemons
 
     def _begin(self) -> Process:
-        doubts = [doubt for process in self._processes for doubt in process.doubts]
+        known = {
+            id(doubt): doubt for process in self._processes for doubt in process.doubts
+        }  # each inherits the others'
         process = Process(
-            self._host, self._edge, self._store, self._weather, doubts, lambda _: self._again(), self._senders
+            self._host,
+            self._edge,
+            self._store,
+            self._weather,
+            [*known.values()],
+            lambda _: self._again(),
+            self._senders,
         )
         self._processes.append(process)
         self._daemons += 1

@@ -128,8 +128,9 @@ class Observer:
         self.puts.append(put)
 
     def _judge(self, put: Put, intent: Request | None) -> None:
-        for judge in (self._judge_shrink, self._judge_doubt, self._judge_capacity, self._judge_known_bad):
+        for judge in (self._judge_shrink, self._judge_doubt, self._judge_known_bad):
             judge(put)
+        self._judge_capacity(put, intent)
         self._judge_budget(put, intent)
 
     def _intent(self, body: Requirements) -> Request | None:
@@ -210,14 +211,15 @@ class Observer:
         sender = self._senders[0] if self._senders else None
         return [each for each in (() if sender is None else sender.doubts) if each.at > max(began, oldest)]
 
-    def _judge_capacity(self, put: Put) -> None:
+    def _judge_capacity(self, put: Put, intent: Request | None) -> None:
         job, yarn = self._cluster.job, self._cluster.yarn
         grown = self._grown(put)
         for vertex in grown:
             if put.body[vertex].upper > self._promises.most:
                 self.found(CAPACITY, f"over vertex.max-parallelism: {self._said(put)}")
         wanted = slots_needed(job.groups, put.body)
-        if not grown or wanted <= slots_needed(job.groups, put.former):
+        could_not_know = intent is not None and "not known: " in intent.reason
+        if not grown or could_not_know or wanted <= slots_needed(job.groups, put.former):
             return
         managers = -(-wanted // yarn.spec.slots_per_task_manager)
         if yarn.spec.queue_gb is not None and managers * yarn.task_manager_mb + yarn.master_mb > yarn.queue_mb:

@@ -162,6 +162,22 @@ def test_a_restarted_daemon_keeps_promises(world: World) -> None:
 # ------------------------------------------------------------------ a cluster that grows when asked to
 
 
+def test_limits_that_were_told_once_are_not_forgotten_for_one_refusal(world: World) -> None:
+    """A ResourceManager that has told its queues and refuses now is in trouble: nobody grows without the limit."""
+    world.yarn.queues = queues(maximum=6, used=2)
+    world.yarn.nodes_there = (a_node("node-1", 50),)
+    job = world.add_job(FIXED, rate=1_600.0)
+    world.start()
+    world.run(SENT_AFTER)
+    assert put(job)[1] < 7
+    world.yarn.queues = Rejected(403, "403 Forbidden")
+    job.rate = 16_000.0
+    sent = len(job.puts)
+    world.run(300)
+    assert len(job.puts) == sent
+    assert "YARN does not tell what is free (403 Forbidden)" in world.status().detail
+
+
 def test_a_node_that_joins_while_containers_are_pending(world: World) -> None:
     """By default a job asks for more than there is, and says so; that is what makes a managed cluster grow."""
     world.yarn.nodes_there = (a_node("node-1", 1, total_gb=8),)
