@@ -1,4 +1,4 @@
-"""The composition root: puts the parts together, runs them with APScheduler, and ends them in order.
+"""The composition root: puts the parts together, runs them, and ends them in order.
 
 The only place that reads the clock and that knows signals.
 """
@@ -8,16 +8,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.date import DateTrigger
 
 import autoscaler
 from autoscaler.cluster import (
@@ -43,14 +38,12 @@ from autoscaler.model import JobStatus, Millis
 from autoscaler.options import Layer
 from autoscaler.options.rules import Rules, job_layers, parse_rules
 from autoscaler.settings import Settings, SettingsError, load_settings
+from autoscaler.steps import SUSPECT_THREADS, VISIT_THREADS, StepScheduler
 from autoscaler.store import RecoveringStore, is_shared, open_store, shown_url
 from autoscaler.systemd import ServiceManager, service_manager
 from autoscaler.telemetry import Counters, Journal, configure_logging, fleet_collector
 from autoscaler.web import Health, WebServer
 
-SUSPECT_THREADS = 4
-VISIT_THREADS = 4
-TICK: Millis = 500
 ALIVE_WITHIN: Millis = 150_000
 SHIPPED = "jobs submitted from now on have it; a running job keeps the flink-conf it was submitted with"
 FIXED = (
@@ -91,88 +84,6 @@ def proof(settings: Settings) -> Spnego | None:
 def uptime() -> Millis:
     """A clock that nobody adjusts and that goes on while the machine sleeps."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
-
-
-class StepScheduler:
-    """The loop's scheduler on APScheduler: steps due within the same tick are one of its jobs, which hands each to the
-    threads of its lane.
-
-    A step schedules its successor under its own name, and a name has one step at most, so steps of one name never
-    overlap.
-
-    Knows of each running step when it last gave a sign of life: a step that reads a slow application lives, one that
-    waits for a lock for ever does not.
-    """
-
-    def __init__(self, workers: int, clock: Callable[[], Millis], journal: Journal) -> None:
-        self._clock = clock
-        self._journal = journal
-        self._running: dict[int, tuple[str, Millis]] = {}
-        self._lanes = {
-            Lane.WORKERS: ThreadPoolExecutor(workers),
-            Lane.SUSPECTS: ThreadPoolExecutor(SUSPECT_THREADS),
-            Lane.VISITS: ThreadPoolExecutor(VISIT_THREADS),
-            Lane.DISCOVERY: ThreadPoolExecutor(1),
-            Lane.REPORT: ThreadPoolExecutor(1),
-        }
-        self._ticks: dict[Millis, dict[str, tuple[Lane, Callable[[], None]]]] = {}
-        self._planned: dict[str, Millis] = {}
-        self._planning = threading.Lock()
-        self._scheduler = BackgroundScheduler(
-            executors={"default": {"type": "threadpool", "max_workers": 1}},
-            job_defaults={"misfire_grace_time": None},
-            timezone=UTC,
-        )
-
-    def start(self) -> None:
-        self._scheduler.start()
-
-    def at(self, when: Millis, step: Callable[[], None], *, name: str, lane: Lane = Lane.WORKERS) -> None:
-        tick = -(-when // TICK) * TICK
-        with self._planning:
-            before = self._planned.get(name)
-            if before is not None:
-                del self._ticks[before][name]
-            is_new = tick not in self._ticks
-            self._ticks.setdefault(tick, {})[name] = (lane, step)
-            self._planned[name] = tick
-        if is_new:
-            self._scheduler.add_job(self._hand_out, DateTrigger(datetime.fromtimestamp(tick / 1000, UTC)), [tick])
-
-    def _hand_out(self, tick: Millis) -> None:
-        with self._planning:
-            steps = self._ticks.pop(tick)
-            for name in steps:
-                del self._planned[name]
-        for name, (lane, step) in steps.items():
-            self._lanes[lane].submit(self._run, name, step)
-
-    def _run(self, name: str, step: Callable[[], None]) -> None:
-        thread = threading.get_ident()
-        self._running[thread] = (name, self._clock())
-        try:
-            step()
-        except Exception as error:
-            self._journal.error("a step failed", error)
-        finally:
-            del self._running[thread]
-
-    def progressed(self) -> None:
-        """A sign of life of the step that runs in this thread, if one does."""
-        thread = threading.get_ident()
-        if thread in self._running:
-            self._running[thread] = (self._running[thread][0], self._clock())
-
-    def silent(self) -> dict[str, Millis]:
-        """Every running step, with the time since its last sign of life."""
-        now = self._clock()
-        return {name: now - seen for name, seen in list(self._running.values())}
-
-    def stop(self) -> None:
-        """Start no further step; those that run are not waited for."""
-        self._scheduler.shutdown(wait=False)
-        for pool in self._lanes.values():
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Reports:

@@ -9,7 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from autoscaler.loop import Lane
-from autoscaler.service import TICK, StepScheduler, system_clock
+from autoscaler.service import system_clock
+from autoscaler.steps import TICK, StepScheduler
 from autoscaler.telemetry import Journal
 
 PATIENCE = 10.0
