@@ -33,6 +33,7 @@ from autoscaler.commands.operator import (
     unset_option,
 )
 from autoscaler.commands.options import show_options
+from autoscaler.commands.replay import replay_command
 from autoscaler.commands.show import show_history, show_status
 from autoscaler.commands.simulate import Wanted, serve_command, simulate_command
 from autoscaler.options import EMR, PROFILES
@@ -184,7 +185,7 @@ def _add_simulate(commands: Commands) -> None:
     text = "run scenarios on a simulated cluster in virtual time and print how well the load was followed"
     parser = commands.add_parser("simulate", help=text, description=text)
     parser.set_defaults(command=_simulate)
-    parser.add_argument("scenario", nargs="+", metavar="SCENARIO", help="a shipped scenario's name, a file, or: all")
+    parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help="a shipped scenario's name, a file, or: all")
     parser.add_argument("--days", type=float, metavar="N", help="how long (as the scenario says)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of chance in load and cluster (1)")
     parser.add_argument(
@@ -199,6 +200,9 @@ def _add_simulate(commands: Commands) -> None:
     who.add_argument("--compare", metavar="P,P,...", help="several policies side by side on the same seeds")
     who.add_argument("--serve", type=int, metavar="PORT", help="serve YARN and Flink over HTTP for whoever decides")
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="with --serve: times the clock (1)")
+    replayed = "decide anew what the SQLite file of a daemon recorded; 1 if any decision differs"
+    parser.add_argument("--replay", type=Path, metavar="STORE", help=replayed)
+    parser.add_argument("--job", metavar="JOB", help="with --replay: whose decisions, if the store holds several jobs")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a page with the curves into a folder")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -336,6 +340,16 @@ def _decide(options: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
+    if (options.replay is None) == (not options.scenario):
+        raise CommandError("simulate: name either scenarios or a recording with --replay STORE")
+    if options.replay is None and options.job is not None:
+        raise CommandError(f"simulate: --job {options.job}: only a recording, --replay STORE, has jobs to choose from")
+    if options.replay is not None:
+        of_scenarios = {name: getattr(options, name) for name in ("days", "seeds", "compare", "serve", "report")}
+        given = [f"--{name}" for name, value in of_scenarios.items() if value is not None]
+        if given:
+            raise CommandError(f"simulate: {', '.join(given)} are for scenarios; leave them out with --replay")
+        return replay_command(options.replay, options.job, options.policy, options.set, as_json=options.json)
     if options.serve is not None:
         return serve_command(
             options.scenario[0], options.serve, options.speed, options.seed, options.set, service.system_clock

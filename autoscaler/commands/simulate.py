@@ -87,7 +87,7 @@ def serve_command(
 def prepared(name: str, days: float | None, settings: Sequence[str]) -> Scenario:
     """A scenario with what the command line changes. Raises ScenarioError."""
     scenario = load_scenario(name)
-    changes: dict[str, object] = {"settings": {**scenario.settings, **_settings(settings)}}
+    changes: dict[str, object] = {"settings": {**scenario.settings, **settings_of(settings)}}
     if days is not None:
         if days <= 0:
             raise ScenarioError(f"--days {days:g}: more than 0 are needed")
@@ -99,7 +99,8 @@ def _named(names: Sequence[str]) -> Sequence[str]:
     return shipped() if list(names) == [ALL] else names
 
 
-def _settings(pairs: Sequence[str]) -> Mapping[str, str]:
+def settings_of(pairs: Sequence[str]) -> Mapping[str, str]:
+    """The options of a command line. Raises ScenarioError."""
     found = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

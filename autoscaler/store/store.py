@@ -226,9 +226,7 @@ class Store:
             rows = connection.execute(_SAMPLES_SINCE, {"wanted": identity_of(key), "since": since}).all()
             if not rows:
                 return None
-            numbers = sorted({row.plan_id for row in rows})
-            found = connection.execute(_PLANS, {"numbers": numbers}).all()
-            topologies = {row.id: load(Topology, unpack(row.topology)) for row in found}
+            topologies = _topologies(connection, {row.plan_id for row in rows})
             orders = {number: vertex_ids(topology) for number, topology in topologies.items()}
             last = rows[-1]
             alike = {number for number, order in orders.items() if set(order) == set(orders[last.plan_id])}
@@ -239,6 +237,20 @@ class Store:
                 topology=topologies[last.plan_id],
                 running_since=last.running_since,
                 samples=tuple(by_time.values()),
+            )
+
+    def passes(self, key: JobKey) -> tuple[Window, ...]:
+        """Return every sample of a job with the topology and the start it was taken under, oldest first."""
+        with self._reading() as connection:
+            rows = connection.execute(_SAMPLES_SINCE, {"wanted": identity_of(key), "since": 0}).all()
+            topologies = _topologies(connection, {row.plan_id for row in rows})
+            return tuple(
+                Window(
+                    topology=topologies[row.plan_id],
+                    running_since=row.running_since,
+                    samples=(unpack_sample(vertex_ids(topologies[row.plan_id]), row.at, row.measured),),
+                )
+                for row in rows
             )
 
     def memory(self, key: JobKey) -> History:
@@ -377,6 +389,11 @@ class Store:
 
 def _of_job(table: Table, key: JobKey) -> Select[Any]:
     return select(table).join(jobs, jobs.c.id == table.c.job_id).where(jobs.c.identity == identity_of(key))
+
+
+def _topologies(connection: Connection, numbers: set[int]) -> Mapping[int, Topology]:
+    found = connection.execute(_PLANS, {"numbers": sorted(numbers)})
+    return {row.id: load(Topology, unpack(row.topology)) for row in found}
 
 
 def _request(row: Row[Any]) -> Request:

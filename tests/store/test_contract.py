@@ -101,6 +101,18 @@ def test_window_spans_a_rescale(fresh: Fresh) -> None:
     assert [sample.at for sample in window.samples] == [T0, T0 + 9]
 
 
+def test_passes_keep_what_each_sample_was_taken_under(fresh: Fresh) -> None:
+    """Every sample comes with its own topology and start, also one of a job that had other vertices; none of no job."""
+    fresh().append_sample(KEY, a_topology(("a", "b")), T0, a_sample(T0, ids=("a", "b")))
+    fresh().append_sample(KEY, a_topology(("b", "c"), parallelism=4), T0 + 5, a_sample(T0 + 9, ids=("b", "c")))
+    first, last = fresh().passes(KEY)
+    assert (first.topology, first.running_since) == (a_topology(("a", "b")), T0)
+    assert first.samples == (a_sample(T0, ids=("a", "b")),)
+    assert (last.topology, last.running_since) == (a_topology(("b", "c"), parallelism=4), T0 + 5)
+    assert last.samples == (a_sample(T0 + 9, ids=("b", "c")),)
+    assert fresh().passes(OTHER) == ()
+
+
 def test_order_of_vertices_may_change(fresh: Fresh) -> None:
     """Numbers stay with their vertex when a topology lists the same vertices in another order."""
     of_both = {**a_sample(load=0.1).vertices, **a_sample(ids=["sink"]).vertices}

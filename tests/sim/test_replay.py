@@ -1,0 +1,138 @@
+"""A recorded job decided anew: the same decisions from the same samples, and every difference shown."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from autoscaler.cli import main
+from autoscaler.model import Reason, VertexSample
+from autoscaler.options import APACHE, EMR, cluster, policy
+from autoscaler.sim.cluster import SimCluster
+from autoscaler.sim.drive import BEGAN, STORE_BYTES, fleet_on
+from autoscaler.sim.edge import Edge
+from autoscaler.sim.replay import Recording, changes, recording, replay
+from autoscaler.sim.virtual import VirtualTime
+from autoscaler.store import open_store
+from tests.sim.builders import a_scenario
+
+RECORDINGS = Path(__file__).parents[1] / "data" / "recordings"
+
+# The options of the jobs whose passes on a real YARN and Flink 2.2 are recorded.
+OPTIONS = {
+    "job.autoscaler.decision.interval": "5 s",
+    "job.autoscaler.metrics.window": "20 s",
+    "job.autoscaler.stabilization.interval": "10 s",
+    "job.autoscaler.scale-up.grace-period": "15 s",
+    "job.autoscaler.scale-down.max-factor": "1.0",
+    "job.autoscaler.restart.time": "10 s",
+    "job.autoscaler.catch-up.duration": "2 min",
+    "job.autoscaler.backlog-processing.lag-threshold": "1 min",
+    "job.autoscaler.observed-true-processing-rate.lag-threshold": "10 s",
+}
+AS_RECORDED = [word for key, value in OPTIONS.items() for word in ("--set", f"{key}={value}")]
+
+
+def store_of(name: str, folder: Path) -> Path:
+    """The recording as a store of this version."""
+    file = folder / f"{name}.db"
+    file.write_bytes(gzip.decompress((RECORDINGS / f"{name}.db.gz").read_bytes()))
+    open_store(f"sqlite:///{file}", STORE_BYTES, BEGAN).store.close()
+    return file
+
+
+def recorded(name: str, folder: Path) -> Recording:
+    with closing(open_store(f"sqlite:///{store_of(name, folder)}", STORE_BYTES, BEGAN).store) as store:
+        (key,) = store.keys()
+        return recording(store, key)
+
+
+@pytest.mark.parametrize(("name", "passes", "minds"), [("full-queue", 13, 7), ("changed-by-hand", 18, 12)])
+def test_a_recorded_run_of_a_real_lab_is_decided_as_it_was(name: str, passes: int, minds: int, tmp_path: Path) -> None:
+    """Every pass, each change of mind, and what a rescale was held back by are those of the recording."""
+    steps = replay(recorded(name, tmp_path), policy(OPTIONS), cluster(OPTIONS))
+    assert [step for step in steps if step.differs] == []
+    assert (len(steps), len(changes(steps))) == (passes, minds)
+    assert Reason.SCALE in {step.replayed.reason for step in steps}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("profile", [EMR, APACHE])
+def test_a_simulated_run_is_decided_as_it_was(profile: str) -> None:
+    """Hours of growing, shrinking and held-back scale-downs come out the same, pass by pass, in both profiles."""
+    options = {"job.autoscaler.scale-down.interval": "20 min", "job.autoscaler.yarn.rescale-gap.down": "5 min"}
+    load = {"shape": "step", "low": 1_000, "high": 4_000, "up": 30, "down": 90, "noise": 0.1}
+    scenario = a_scenario(load=load, hours=4, settings=options)
+    sim = SimCluster(scenario, 1, BEGAN)
+    time = VirtualTime(BEGAN, sim.advance)
+    with closing(open_store("sqlite://", STORE_BYTES, BEGAN).store) as store:
+        fleet_on(Edge(sim, scenario.settings), time, store, profile).start(BEGAN)
+        time.run(BEGAN + 4 * 3_600_000)
+        (key,) = store.keys()
+        found = recording(store, key)
+    steps = replay(found, policy(dict(scenario.settings), profile), cluster(scenario.settings))
+    assert [step for step in steps if step.differs] == []
+    assert len(steps) > 100
+    assert sum(step.recorded.reason is Reason.SCALE for step in steps) >= 2
+
+
+def test_another_measurement_shows_as_a_difference(tmp_path: Path) -> None:
+    """Had a vertex been idle, the pass that scaled it up differs, and is marked as such."""
+    found = recorded("full-queue", tmp_path)
+    enrich = next(v.id for v in found.passes[0].topology.vertices if v.name.startswith("enrich"))
+    idle = {enrich: VertexSample(load=0.01, accumulated_busy_ms=0.0)}
+    calm = [
+        replace(one, samples=tuple(structs.replace(s, vertices={**s.vertices, **idle}) for s in one.samples))
+        for one in found.passes
+    ]
+    steps = replay(replace(found, passes=calm), policy(OPTIONS), cluster(OPTIONS))
+    assert Reason.SCALE in {step.recorded.reason for step in steps if step.differs}
+
+
+def test_the_command_prints_both_and_says_whether_they_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the recorded options the status is 0, with others 1 and the pass is marked."""
+    file = str(store_of("full-queue", tmp_path))
+    assert main(["simulate", "--replay", file, *AS_RECORDED]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].startswith("clamped/orders: 13 passes")
+    assert out.splitlines()[0].endswith(", 0 differ")
+    assert "NO_CAPACITY enrich 4→10" in out
+    assert main(["simulate", "--replay", file, *AS_RECORDED, "--set", "job.autoscaler.vertex.max-parallelism=6"]) == 1
+    assert "SCALE enrich 1→8         SCALE enrich 1→6        differs" in capsys.readouterr().out
+    assert main(["simulate", "--replay", file, "--job", "clamped", "--json", *AS_RECORDED]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["passes"] == 13
+    assert len(document["changes"]) == 7
+    assert not any(change["differs"] for change in document["changes"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--job", "payments"], "--job payments: 0 jobs of"),
+        (["--policy", "none"], "--policy none: a replay is decided by ours or reference"),
+        (["--set", "job.autoscaler.metrics.window=soon"], "soon"),
+        (["--compare", "ours,none"], "--compare are for scenarios"),
+        (["step"], "name either scenarios or a recording with --replay STORE"),
+    ],
+)
+def test_bad_input_is_named(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be replayed is said with the word that asked for it, and the status is 2."""
+    assert main(["simulate", "--replay", str(store_of("full-queue", tmp_path)), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_store_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file is named, and none is created in its place."""
+    file = tmp_path / "no.db"
+    assert main(["simulate", "--replay", str(file)]) == 1
+    assert str(file) in capsys.readouterr().err
+    assert not file.exists()
