@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from autoscaler.options import (
 )
 
 LEGACY, STANDARD = "flink-conf.yaml", "config.yaml"
+_NESTED = re.compile(r"^[ \t]+[^\s#]", re.MULTILINE)
 
 
 class FlinkConf:
@@ -46,8 +48,7 @@ class FlinkConf:
             stamp = (file, status.st_ino, status.st_mtime_ns)
             if stamp != self._stamp:
                 text = file.read_text(encoding="utf-8", errors="replace")
-                parse = parse_flink_conf if file.name == LEGACY else parse_config_yaml
-                self._read, self._stamp = parse(text, str(file)), stamp
+                self._read, self._stamp = parse_conf(text, file), stamp
         except OSError as error:
             self._stamp = None
             return replace(self._read, problems=(_unreadable(str(self._path), error),))
@@ -60,6 +61,19 @@ class FlinkConf:
         if self._path.is_file():
             return self._path
         return next((f for name in (LEGACY, STANDARD) if (f := self._path / name).is_file()), None)
+
+
+def parse_conf(text: str, file: Path) -> ConfigFile:
+    """Read a Flink configuration in the form its name tells: the legacy or the standard one.
+
+    Under any other name it is the standard one if it is nested or is YAML at all.
+    """
+    if file.name == LEGACY:
+        return parse_flink_conf(text, str(file))
+    standard = parse_config_yaml(text, str(file))
+    if file.name == STANDARD or standard.entries or _NESTED.search(text) is not None:
+        return standard
+    return parse_flink_conf(text, str(file))
 
 
 def _unreadable(source: str, error: OSError) -> Problem:

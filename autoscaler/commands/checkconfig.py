@@ -10,7 +10,7 @@ from pathlib import Path
 from autoscaler.cluster import Application, ClusterError
 from autoscaler.commands.output import print_json, print_table, say
 from autoscaler.emrhost import emr_host
-from autoscaler.flinkconf import STANDARD
+from autoscaler.flinkconf import parse_conf
 from autoscaler.loop import VALIDATORS
 from autoscaler.loop.contract import Objection, Terms, objections, terms_of
 from autoscaler.model import JobKey, Millis, Reason
@@ -24,8 +24,6 @@ from autoscaler.options import (
     check,
     layer_of,
     ownership,
-    parse_config_yaml,
-    parse_flink_conf,
     resolve,
 )
 from autoscaler.options.commands import command_layers, in_force
@@ -168,8 +166,7 @@ def check_standalone(file: Path, profile: str, *, as_json: bool) -> int:
     except (OSError, UnicodeDecodeError) as error:
         print(f"autoscaler: {file}: cannot be read: {error}", file=sys.stderr)
         return 2
-    nested = file.name == STANDARD
-    conf = (parse_config_yaml if nested else parse_flink_conf)(text, str(file))
+    conf = parse_conf(text, file)
     found = tuple(dict.fromkeys((*conf.problems, *migrate(conf.entries, VALIDATORS))))
     note = "" if profile == APACHE else DEFAULTS
     if as_json:

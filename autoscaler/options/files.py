@@ -15,6 +15,7 @@ from autoscaler.options.names import is_ours
 from autoscaler.options.problems import Problem, Severity, is_unexpanded, unexpanded
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_NOT_IN_A_KEY = re.compile(r"[:=\s]")
 
 # A pair of the flattened file: key, value as Flink prints it, line.
 _Pair = tuple[str, str, int]
@@ -44,10 +45,11 @@ def parse_flink_conf(text: str, source: str) -> ConfigFile:
         key, value = trimmed(raw_key), trimmed(raw_value)
         where = f"{source}:{number}"
         if not key or not value:
-            # The line itself is not shown: it may hold a password.
-            name = key.split(":")[0]
+            # Only an option is named: of other lines any part may be a password.
+            name = _NOT_IN_A_KEY.split(key)[0] if is_ours(key) else ""
             why = "a key or a value is missing" if separator else "there is no ': ' between key and value"
-            problems.append(_problem(Severity.WARNING, name, where, f"Flink skips this line: {why}"))
+            message = f"Flink skips this line{f', and {name} is not set' if name else ''}: {why}"
+            problems.append(_problem(Severity.WARNING, name, where, message))
             continue
         if hash_sign and not before[-1].isspace():
             message = f"the value of {key} ends at the '#': Flink takes the rest of the line as a comment"

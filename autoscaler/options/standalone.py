@@ -33,7 +33,9 @@ def _said_of(key: str, entry: Entry, validators: Mapping[str, Validator]) -> Ite
         if any(problem.severity is Severity.ERROR for problem in found):
             return
     severity, message = _advice(key, entry)
-    yield Problem(severity=severity, key=key, value=entry.value, source=entry.source, message=message)
+    # Keys of Flink's own may be secrets.
+    value = entry.value if is_ours(key) or key.startswith(PREFIX) else ""
+    yield Problem(severity=severity, key=key, value=value, source=entry.source, message=message)
 
 
 def _advice(key: str, entry: Entry) -> _Advice:

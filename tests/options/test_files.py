@@ -65,6 +65,22 @@ def test_legacy_lines_flink_skips(line: str, why: str) -> None:
     assert why in problem.message
 
 
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        pytest.param("job.autoscaler.quota.cpu:5", "job.autoscaler.quota.cpu", id="no-blank"),
+        pytest.param("job.autoscaler.quota.cpu = 5", "job.autoscaler.quota.cpu", id="equals-sign"),
+        pytest.param("s3.secret-key=hush", "", id="perhaps-a-secret"),
+    ],
+)
+def test_an_option_on_a_skipped_line_is_named(line: str, named: str) -> None:
+    """An option that is not set because of its line is named; nothing of any other line is shown anywhere."""
+    problem = only(parse_flink_conf(line, "conf"))
+    assert problem.key == named
+    assert (f"and {named} is not set" in problem.message) == bool(named)
+    assert "hush" not in repr(problem)
+
+
 def test_a_value_cut_at_a_hash_is_reported() -> None:
     """A # that touches the value ends it all the same, which is said."""
     file = parse_flink_conf("s3.key: ab#cd", "f")

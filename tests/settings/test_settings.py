@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from autoscaler.flinkconf import FlinkConf
+from autoscaler.flinkconf import FlinkConf, parse_conf
 from autoscaler.service import parsed_rules
 from autoscaler.settings import Settings, SettingsError, load_settings
 
@@ -249,6 +249,24 @@ def test_flink_conf_is_read_again_when_it_was_replaced(tmp_path: Path) -> None:
     assert conf.read().entries["a.b"].value == "2"
     (tmp_path / "flink-conf.yaml").unlink()
     assert conf.read().entries["a.b"].value == "1"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        pytest.param("old.yaml", "a:\n  b: 1 h\n", "1 h", id="nested"),
+        pytest.param("old.yaml", 'a.b: "1 h"\n', "1 h", id="flat-with-quotes"),
+        pytest.param("old.conf", "a.b: * * x: y\n", "* * x: y", id="what-is-no-yaml"),
+        pytest.param("flink-conf.yaml", 'a.b: "1 h"\n', '"1 h"', id="legacy-by-name"),
+        pytest.param("config.yaml", "a.b: * *\n", None, id="standard-by-name"),
+        pytest.param("old.yaml", "a:\n  b: * *\n", None, id="nested-but-no-yaml"),
+    ],
+)
+def test_the_form_of_a_configuration_is_found(name: str, text: str, value: str | None) -> None:
+    """A file with one of Flink's two names is read as Flink reads it, any other one as what it is written in."""
+    found = parse_conf(text, Path(name))
+    assert {key: entry.value for key, entry in found.entries.items()} == ({} if value is None else {"a.b": value})
+    assert bool(found.problems) == (value is None)
 
 
 def test_a_flink_conf_that_cannot_be_read_is_a_problem_and_the_last_one_stays(tmp_path: Path) -> None:

@@ -268,6 +268,7 @@ print(len(store.open_requests()), len(store.keys()))
 # ------------------------------------------------------------------ other processes
 
 
+@pytest.mark.slow
 def test_a_reader_sees_what_is_committed_while_a_writer_writes(path: Path, opened: Store) -> None:
     """Another process reads the last complete state while a transaction is open, and the new one after it."""
     read = "print(len(open_existing(url).window(KEY, 0).samples))"

@@ -54,7 +54,6 @@ def samples(draw: st.DrawFn) -> tuple[tuple[str, ...], Sample]:
     return order, Sample(at=draw(st.integers(0, 2**53)), vertices=vertices, gc_pressure=draw(NUMBERS), doubts=doubts)
 
 
-@settings(deadline=None, max_examples=60)
 @given(samples())
 def test_samples_round_trip(drawn: tuple[tuple[str, ...], Sample]) -> None:
     """A sample of any vertices comes back bit by bit, infinity, absence and negative zero included."""
@@ -64,7 +63,6 @@ def test_samples_round_trip(drawn: tuple[tuple[str, ...], Sample]) -> None:
     assert repr(again) == repr(sample)
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.data(), st.sampled_from([Topology, History, Decision, Request, JobStatus]))
 def test_values_round_trip(data: st.DataObject, kind: Any) -> None:
     """A topology, history, decision, request or status comes back as it was."""
@@ -74,7 +72,7 @@ def test_values_round_trip(data: st.DataObject, kind: Any) -> None:
     assert exact(again) == exact(value)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(NAMES, NAMES, NAMES, IDS.filter(bool))
 def test_any_name_is_a_key(cluster: str, application: str, job: str, ids: list[str]) -> None:
     """Jobs and vertices may have any name that JSON can hold."""
