@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import os
 import subprocess
 import sys
@@ -155,7 +156,7 @@ def test_plan_says_what_the_cluster_can_give(
     remember(tmp_path)
     assert main(["plan", "--config", str(settings)]) == 0
     out = capsys.readouterr().out
-    assert "wanted kafka-in 2→5, worker 2→" in out
+    assert re.search(r"wanted kafka-in 2→[45], worker 2→", out), "4 or 5 by how long the pass took"
     assert all(each in out for each in said)
 
 
