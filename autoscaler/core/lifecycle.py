@@ -47,6 +47,11 @@ def advance(request: Request, seen: Seen, policy: Policy, now: Millis) -> tuple[
     return request, request.transitions[before:]
 
 
+def begun(request: Request, now: Millis) -> Request:
+    """Return the request with its life begun; what became of it only a look at the job tells."""
+    return request if request.transitions else entered(request, Phase.REQUESTED, request.reason, now)
+
+
 def entered(request: Request, phase: Phase, reason: str, now: Millis) -> Request:
     """Return the request in another phase."""
     transition = Transition(at=now, was=request.life.phase, now=phase, reason=reason)

@@ -314,7 +314,7 @@ class JobLoop:
 
     def _settle(self, now: Millis) -> Following:
         """Find out whether the request of a former process was sent, and go on with it."""
-        self.watch.settle(self.subject, self.contract.policy, now)
+        self.watch.settle(self.subject, now)
         self._pilot.note_sent()
         self._show_flight(now)
         return self._onward(now)

@@ -219,7 +219,7 @@ class Pilot:
                 return Reason.WAITS_ITS_TURN, f"{waiting}; wanted {attempt.wish}"
             if pacing.overdraft(attempt.past, attempt.wanted, policy, attempt.now) is not None:
                 self._env.counters.add("requests_overdrawn")
-            refused = self._upkeep.sender.send(subject, request, attempt.window.topology, policy)
+            refused = self._upkeep.sender.send(subject, request, attempt.window.topology)
         if refused is not None:
             return refused
         if self._watch.open is not None:

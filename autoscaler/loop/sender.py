@@ -11,7 +11,7 @@ from autoscaler.loop.ports import Environment, Flink
 from autoscaler.loop.storing import store_failed
 from autoscaler.loop.subject import Subject
 from autoscaler.loop.watch import Watch
-from autoscaler.model import Bounds, Millis, Policy, Reason, Request, RequestKind, Topology, VertexId
+from autoscaler.model import Bounds, Millis, Reason, Request, RequestKind, Topology, VertexId
 from autoscaler.store import StoreUnavailable
 from autoscaler.telemetry import sentences
 
@@ -36,7 +36,7 @@ class Sender:
         self._watch = watch
         self._undisturbed = undisturbed
 
-    def send(self, subject: Subject, request: Request, topology: Topology, policy: Policy) -> action.Objection | None:
+    def send(self, subject: Subject, request: Request, topology: Topology) -> action.Objection | None:
         """Send a request and watch it; return why it was not sent."""
         objection = self._objection(request)
         if objection is not None:
@@ -70,7 +70,7 @@ class Sender:
         self._env.counters.add("requests_sent")
         if request.kind is not RequestKind.WITHDRAW:
             self._watch.end_trial("followed by another rescale", sent_at)
-        self._watch.begin(request, policy, sent_at)
+        self._watch.begin(request, sent_at)
         return None
 
     def _objection(self, request: Request) -> action.Objection | None:

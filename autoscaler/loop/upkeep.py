@@ -293,7 +293,7 @@ class Upkeep:
             flink_waits_ms=waits,
             task_managers=managers.count,
         )
-        return self.sender.send(subject, request, details.topology, self.contract.policy)
+        return self.sender.send(subject, request, details.topology)
 
     @staticmethod
     def _request(subject: Subject, kind: RequestKind, reason: str, now: Millis) -> Request:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from autoscaler.cluster import JobDetails, JobOverview
-from autoscaler.core.lifecycle import Seen, advance, entered, is_on_trial
+from autoscaler.core.lifecycle import Seen, advance, begun, entered, is_on_trial
 from autoscaler.core.pacing import REMEMBERED, trial_of
 from autoscaler.loop import action
 from autoscaler.loop.ports import Environment
@@ -87,21 +87,21 @@ class Watch:
             is_this_job = (request.application_id, request.job_id) == (subject.application.id, subject.job_id)
             if request.is_open and is_this_job:
                 # who stored that it was sent may have died before it stored that its life had begun
-                begun = request.state is RequestState.INTENDED or bool(request.transitions)
-                self.open = request if begun else entered(request, Phase.REQUESTED, request.reason, now)
+                self.open = request if request.state is RequestState.INTENDED else begun(request, now)
             elif request.is_open:
                 self._close(request, "the job runs under another id now", now)
             elif is_on_trial(request) and not is_this_job:
                 self.store(entered(request, Phase.STEADY, "the job runs under another id now", now))
 
-    def begin(self, request: Request, policy: Policy, now: Millis) -> None:
-        """Watch a request that was sent."""
-        request = self._moved(*advance(request, Seen(), policy, now))
+    def begin(self, request: Request, now: Millis) -> None:
+        """Watch a request that was sent, maybe long ago and by another process: nothing is concluded before a look."""
+        request = begun(request, now)
+        self.store(request)
         self.open, self.looked, self.waits_for = request, False, ""
         self._recent = None  # from here on the count of TaskManagers tells of this request
         self._last_seen_before = request.sent_at or request.decided_at
 
-    def settle(self, subject: Subject, policy: Policy, now: Millis) -> None:
+    def settle(self, subject: Subject, now: Millis) -> None:
         """Find out from the live requirements whether an intent without an answer was sent."""
         request = self.open
         if request is None:
@@ -113,7 +113,7 @@ class Watch:
         if request.state is RequestState.VOID:
             self.open = None
         else:
-            self.begin(request, policy, now)
+            self.begin(request, now)
 
     # -------------------------------------------------------------- in flight
 

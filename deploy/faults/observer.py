@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from autoscaler.model import Bounds, JobKey, Millis, Request, RequestState, VertexId
+from autoscaler.model import Bounds, JobKey, Millis, Request, RequestKind, RequestState, VertexId
 from autoscaler.sim.cluster import SimCluster
 from autoscaler.sim.job import Phase
 from autoscaler.sim.slots import slots_needed
@@ -36,6 +36,8 @@ KNOWN_BAD = "a target tried again while it is known bad"
 UNEXPECTED = "an unexpected error, or work that stopped"
 INVARIANTS = (LOST, SECOND, SATURATED, DOUBTFUL_SHRINK, DOUBTFUL_GROWTH, CAPACITY, BUDGET, KNOWN_BAD, UNEXPECTED)
 
+_CHOSEN = (RequestKind.SCALE, None)
+
 Requirements = Mapping[VertexId, Bounds]
 
 
@@ -50,7 +52,8 @@ class Violation:
 
 @dataclass(slots=True)
 class Put:
-    """Requirements of the daemon's that took effect; ``former`` are those before, ``present`` what the job ran at.
+    """Requirements of the daemon's that took effect; ``former`` are those before, ``present`` what the job ran at,
+    ``kind`` is what the daemon's record calls it.
     ``landed_at`` is when it first ran at them, ``restarts`` how often it had restarted by then."""
 
     at: Millis
@@ -59,6 +62,7 @@ class Put:
     former: Requirements
     present: Mapping[VertexId, int]
     scales: bool
+    kind: RequestKind | None
     generation: int
     landed_at: Millis | None = None
     restarts: int = 0
@@ -109,9 +113,11 @@ class Observer:
             former=live,
             present=present,
             scales=False,
+            kind=None,
             generation=job.generation,
         )
         intent = self._intent(body)
+        put.kind = None if intent is None else intent.kind
         if intent is None:
             self.found(LOST, f"sent without a stored intent: {self._said(put)}")
         if put.body == live and last is not None and not last.overtaken and put.body == last.body:
@@ -233,19 +239,30 @@ class Observer:
         return max(put.at - earlier.at, put.by_clock - earlier.by_clock)
 
     def _judge_budget(self, put: Put, intent: Request | None) -> None:
-        """More rescales than the budget has only a job that falls behind, and then it is said."""
-        spent = sum(each.scales and self._age(each, put) < DAY - SLACK for each in self.puts)
+        """More rescales than the budget has only a job that falls behind, and then it is said.
+
+        What takes back or restores after more than one change in between is told from the record. Nobody can know of a
+        PUT before a crash whose requirements somebody else changed before the daemon was back.
+        """
+        if put.kind not in _CHOSEN:
+            return
+        stands = {_known(row.requirements) for row in self._rows() if row.state is not RequestState.VOID}
+        chosen = [each for each in self.puts if each.scales and each.kind in _CHOSEN]
+        scales = [each for each in chosen if not each.overtaken or _known(each.body) in stands]
+        spent = sum(self._age(each, put) < DAY - SLACK for each in scales)
         free = self.truth.lag_free_since
         if spent >= self._promises.budget:
             if free is not None and put.at - free >= self._promises.window + 3 * MINUTE:
                 self.found(BUDGET, f"rescale {spent + 1} of {self._promises.budget} without lag: {self._said(put)}")
             elif intent is not None and f"of {self._promises.budget} within a day" not in intent.reason:
                 self.found(BUDGET, f"rescale {spent + 1} of {self._promises.budget}, not said: {intent.reason}")
-        changed = [each for each in self.puts if each.scales]
         gap = self._promises.gap_up if self._grown(put) else self._promises.gap_down
-        if changed and self._age(changed[-1], put) < gap - SLACK:
-            age = self._age(changed[-1], put) // 1000
+        if scales and self._age(scales[-1], put) < gap - SLACK:
+            age = self._age(scales[-1], put) // 1000
             self.found(BUDGET, f"{age} s after another, {gap // 1000} s are between them: {self._said(put)}")
+
+    def _rows(self) -> tuple[Request, ...]:
+        return self._store.requests(self._key, REMEMBERED)
 
     # -------------------------------------------------------------- known to be bad
 
@@ -265,7 +282,7 @@ class Observer:
 
     def finish(self, processes: list[Process], decided: Callable[[], bool]) -> None:
         """After the calm: every PUT is in the record once, nothing is open, and the daemon goes on."""
-        rows = self._store.requests(self._key, REMEMBERED)
+        rows = self._rows()
         for row in rows:
             if row.is_open and self._host.now() - (row.sent_at or row.decided_at) > self._promises.timeout + EXCUSED:
                 self.found(LOST, f"a request is open for ever: {row.state} {row.reason}")

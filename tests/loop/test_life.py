@@ -264,6 +264,21 @@ def test_somebody_elses_change_of_a_job_never_asked_for_anything_is_adopted_too(
     assert len(job.puts) == 1, "theirs alone"
 
 
+def test_a_request_whose_time_ran_out_while_nobody_watched_is_closed(world: World) -> None:
+    """A daemon that was down for longer than rescale-timeout looks first, and then closes what was not reached."""
+    job = world.add_job(paced(rescale_timeout="5 min"), rate=STEADY_RATE, slots=2)
+    world.start()
+    world.run(SENT_AFTER)
+    assert len(job.puts) == 1
+    world.time.now += 900_000  # the daemon is down
+    world.restart()
+    world.run(30)
+    first = min(world.requests(), key=lambda each: each.id or 0)
+    assert first.state is RequestState.PARTIAL, "of 6 and 7 it has 2"
+    assert trail(world, 0) == ["REQUESTED", "PARTIAL", "STEADY"]
+    assert world.status().reason is not Reason.IN_FLIGHT
+
+
 def test_a_hold_outlives_the_process(world: World) -> None:
     """A daemon started anew does not fight either."""
     job = rescaled(world, paced(external_change__hold="10 min"))
