@@ -147,6 +147,8 @@ def processes_less(life: Life, seen: Seen, policy: Policy) -> str | None:
     was, arrived, slots = (before.throughput, before.arriving, before.slots) if before else (None, None, None)
     if was is None or arrived is None or not slots or now.throughput is None or now.arriving is None or not now.slots:
         return None
+    if was <= 0:
+        return None  # of nothing no share can be told
     keeps_up = is_hardly_more(now.arriving, now.throughput, now.arriving)
     if now.arriving < arrived or now.throughput >= was or keeps_up:
         return None

@@ -29,10 +29,12 @@ _T = TypeVar("_T")
 
 
 class FaultyMemory:
-    """One daemon's way to the store. ``kept`` is told of each sample that was stored; ``intent`` is the kind of the
-    request stored last."""
+    """One daemon's way to the store. ``kept`` is told of each sample, and again when it was stored; ``intent`` is the
+    kind of the request stored last."""
 
-    def __init__(self, store: Store, weather: Weather, clock: Callable[[], Millis], kept: Callable[[Millis], None]):
+    def __init__(
+        self, store: Store, weather: Weather, clock: Callable[[], Millis], kept: Callable[[Millis, bool], None]
+    ):
         self.intent = RequestKind.SCALE
         self._store = store
         self._weather = weather
@@ -58,8 +60,9 @@ class FaultyMemory:
     def append_sample(self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample) -> None:
         def stored() -> None:
             self._store.append_sample(key, topology, running_since, sample)
-            self._kept(sample.at)
+            self._kept(sample.at, True)
 
+        self._kept(sample.at, False)
         self._write("append_sample", stored)
 
     def save_memory(self, key: JobKey, history: History) -> None:

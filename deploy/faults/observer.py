@@ -168,7 +168,12 @@ class Observer:
             put.landed_at, put.restarts = self._cluster.now, job.restarts
 
     def _judge_flight(self, put: Put, last: Put | None) -> None:
-        """While one is in flight only less may be asked for, until it runs, its time is up, or others stepped in."""
+        """While one is in flight only less may be asked for, until it runs, its time is up, or others stepped in.
+
+        What a roll-back returns to may never have run in full; as soon as the job runs it has arrived.
+        """
+        if last is not None and last.kind is RequestKind.ROLL_BACK and self._cluster.job.phase is Phase.RUNNING:
+            return
         if last is None or last.landed_at is not None or last.overtaken or last.generation != put.generation:
             return
         if max(put.at - last.at, put.by_clock - last.by_clock) >= self._promises.timeout - SLACK:
@@ -215,7 +220,8 @@ class Observer:
         began = max(self._cluster.job.running_since, self._host.jumped_at)
         oldest = put.at - self._promises.window + SLACK
         sender = self._senders[0] if self._senders else None
-        return [each for each in (() if sender is None else sender.doubts) if each.at > max(began, oldest)]
+        known = () if sender is None else sender.doubts
+        return [each for each in known if each.sampled and each.at > max(began, oldest)]
 
     def _judge_capacity(self, put: Put, intent: Request | None) -> None:
         job, yarn = self._cluster.job, self._cluster.yarn
@@ -256,7 +262,8 @@ class Observer:
                 self.found(BUDGET, f"rescale {spent + 1} of {self._promises.budget} without lag: {self._said(put)}")
             elif intent is not None and f"of {self._promises.budget} within a day" not in intent.reason:
                 self.found(BUDGET, f"rescale {spent + 1} of {self._promises.budget}, not said: {intent.reason}")
-        gap = self._promises.gap_up if self._grown(put) else self._promises.gap_down
+        grows = any(bound.upper > put.present.get(vertex, 0) for vertex, bound in put.body.items())
+        gap = self._promises.gap_up if grows else self._promises.gap_down
         if scales and self._age(scales[-1], put) < gap - SLACK:
             age = self._age(scales[-1], put) // 1000
             self.found(BUDGET, f"{age} s after another, {gap // 1000} s are between them: {self._said(put)}")
@@ -275,7 +282,8 @@ class Observer:
     def _judge_known_bad(self, put: Put) -> None:
         for target, at, by_clock in self._bad:
             age = max(put.at - at, put.by_clock - by_clock)
-            if age < self._promises.bad_target - SLACK and put.target == target:
+            # it counts from when the trouble was found, and taking it back may have needed several attempts
+            if age < self._promises.bad_target - 5 * MINUTE and put.target == target:
                 self.found(KNOWN_BAD, f"{age // 1000} s after it was taken back: {self._said(put)}")
 
     # -------------------------------------------------------------- at the end

@@ -53,11 +53,15 @@ class ErrorLog(Journal):
 
 @dataclass(slots=True)
 class Doubt:
-    """A sample that must not be trusted, of one vertex or all: when its pass began, truly and by the host's clock."""
+    """Details that must not be trusted, of one vertex or all: when their pass began, truly and by the host's clock.
+
+    ``sampled`` is whether a sample was made of them, as a pass may fail after them, ``stored`` whether it was stored.
+    """
 
     at: Millis
     by_clock: Millis
     vertex: VertexId | None
+    sampled: bool = False
     stored: bool = False
 
 
@@ -185,9 +189,10 @@ class Process(Watcher):
             self.doubts.append(Doubt(*self._poked, doubt or None))
         self._poked = None
 
-    def _kept(self, at: Millis) -> None:
+    def _kept(self, at: Millis, stored: bool) -> None:
         for doubt in self.doubts:
-            doubt.stored |= doubt.by_clock == at
+            if doubt.by_clock == at:
+                doubt.sampled, doubt.stored = True, doubt.stored or stored
 
     def sending(self, *, before: bool) -> None:
         point = f"PUT {self._memory.intent.value}"
