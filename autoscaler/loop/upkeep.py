@@ -14,6 +14,7 @@ from autoscaler.loop.attempt import Attempt, flink_waits_ms
 from autoscaler.loop.contract import Contract
 from autoscaler.loop.ports import Environment
 from autoscaler.loop.sender import Sender
+from autoscaler.loop.storing import tolerated
 from autoscaler.loop.subject import Subject
 from autoscaler.loop.watch import Watch
 from autoscaler.model import (
@@ -212,7 +213,10 @@ class Upkeep:
         policy = self.contract.policy
         known = pacing.lost(self.watch.past, subject.application.id, subject.job_id)
         present = {v.id: v.parallelism for v in details.topology.vertices}
-        if known is None or not policy.restore_requirements or present == dict(known.target):
+        if known is None or not policy.restore_requirements:
+            return None
+        if present == dict(known.target):
+            self._learn_who_restored(subject, known, now)
             return None
         if set(present) != set(known.target):
             return None  # another job by the same name
@@ -231,6 +235,13 @@ class Upkeep:
             change = (known.target, known.requirements, flink.requirements(job_id))
             objection = self._send(subject, RequestKind.RESTORE, reason, change, details, now)
         return None if objection is None else f"a new ApplicationMaster lost the requirements; {objection[1]}"
+
+    def _learn_who_restored(self, subject: Subject, known: Request, now: Millis) -> None:
+        """What was seen to be lost runs again: another daemon asked for it, which may not live to see its outcome."""
+        if (RequestKind.RESTORE, known.id) in self._settled:
+            self._settled.remove((RequestKind.RESTORE, known.id))
+            with tolerated(self._env):
+                self.watch.learn(subject, now)
 
     def pin(self, subject: Subject, details: JobDetails, now: Millis) -> str:
         """Bring a pinned job once to where an operator wants it; return what there is to say of it."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.cluster import Transient
-from autoscaler.model import Bounds, Command, JobKey, Phase, Reason, RequestKind, RequestState
+from autoscaler.model import Bounds, Command, JobKey, Life, Phase, Reason, RequestKind, RequestState
 from tests.loop.conftest import Log
 from tests.loop.world import ADAPTIVE, SOURCE, T0, UNPACED, WORKER, FakeFlink, FakeJob, World
 
@@ -360,6 +360,37 @@ def test_requirements_lost_with_the_applicationmaster_are_asked_for_again(world:
     assert restored.transitions[-1].now is Phase.STEADY
     assert world.counters.requirements_lost == 1
     assert "requirements lost" in [line["event"] for line in log]
+
+
+def test_what_another_daemon_restored_before_it_died_is_settled(world: World) -> None:
+    """It died between its PUT and the outcome: who sees that what was lost runs again looks who asked for it."""
+    config = paced(restore_requirements="true", probation="10 min")
+    job = rescaled(world, config | {"job.autoscaler.stabilization.interval": "60 s"})
+    world.run(30)
+    lost = world.requests()[0]
+    successor = another_attempt(world, job)
+    while not any("lost the requirements" in status.detail for status in world.fleet.statuses()):
+        world.run(1)
+    world.store.add_request(
+        replace(
+            lost,
+            kind=RequestKind.RESTORE,
+            job_id=successor.id,
+            decided_at=world.time.now,
+            sent_at=None,
+            before=dict(successor.parallelism),
+            state=RequestState.INTENDED,
+            outcome=None,
+            life=Life(),
+            transitions=(),
+            id=None,
+        )
+    )
+    successor.put(lost.requirements)
+    world.run(90)
+    assert len(successor.puts) == 1, "the other one's"
+    assert world.requests()[0].kind is RequestKind.RESTORE
+    assert world.requests()[0].state is RequestState.ACHIEVED
 
 
 def test_a_new_application_inherits_the_history_and_nothing_else(world: World) -> None:
