@@ -126,6 +126,8 @@ def checked(document: str | bytes | Document) -> CaseDocument:
         except (ValueError, RecursionError):
             # The decoder knows neither the value at fault nor NaN and Infinity without quotes, as Python writes them.
             document = _parsed(document)
+    if isinstance(document, Mapping) and isinstance(document.get("case"), Mapping):
+        document = document["case"]  # a line of a recording, which has what is expected of the case beside it
     try:
         return _converted(document)
     except msgspec.ValidationError as error:

@@ -264,3 +264,9 @@ def test_a_policy_for_tests_is_a_policy() -> None:
     """The builders' policy names fields that exist."""
     assert isinstance(a_policy(), Policy)
     assert a_vertex("b", "a").inputs == (Input(id="a", ship_strategy="REBALANCE"),)
+
+
+def test_a_line_of_a_recording_is_answered_as_its_case() -> None:
+    """What is expected stands beside the case there, and plays no part."""
+    recorded = json.dumps({"case": {"name": "bad", "now": "x"}, "expected": {}})
+    assert decide_case(recorded)["error"].startswith("now is 'x'")
