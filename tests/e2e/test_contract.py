@@ -22,8 +22,10 @@ def test_a_real_cluster_keeps_the_contract(lab: Lab, applications: list[str]) ->
     lab.set_rate("orders", 300)
     applications.append(lab.submit_orders(name="contract", conf=QUICK))
     (job,) = lab.wait_until_running(applications[0])
-    checkpoints = f"{lab.tracking_url(applications[0])}/jobs/{job.id}/checkpoints"
-    until(lambda: requests.get(checkpoints, timeout=10).json()["counts"]["completed"], 60, "a checkpoint")
+    flink = f"{lab.tracking_url(applications[0])}/jobs/{job.id}"
+    until(lambda: requests.get(f"{flink}/checkpoints", timeout=10).json()["counts"]["completed"], 60, "a checkpoint")
+    # the first question for metrics only starts the JobManager's asking its TaskManagers
+    until(lambda: _measured(flink), 60, "the metrics of every vertex, and of the source its offsets")
     suite = ("-m", "pytest", "-p", "no:cacheprovider", "tests/sim/test_contract.py", "-k", "http")
     ran = subprocess.run(
         (sys.executable, *suite),
@@ -35,3 +37,15 @@ def test_a_real_cluster_keeps_the_contract(lab: Lab, applications: list[str]) ->
     )
     assert ran.returncode == 0, ran.stdout
     assert " passed" in ran.stdout
+
+
+def _measured(flink: str) -> bool:
+    """Whether every vertex lists its metrics, the source (the first vertex) those of its partitions too."""
+    vertices = [vertex["id"] for vertex in requests.get(flink, timeout=10).json()["vertices"]]
+    urls = [f"{flink}/vertices/{vertex}/subtasks/metrics" for vertex in vertices]
+    listed = [[metric["id"] for metric in requests.get(url, timeout=10).json()] for url in urls]
+    return (
+        all("busyTimeMsPerSecond" in names and "numRecordsIn" in names for names in listed)
+        and any(name.endswith(".pendingRecords") for name in listed[0])
+        and any(name.endswith(".currentOffset") for name in listed[0])
+    )
