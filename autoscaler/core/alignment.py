@@ -6,8 +6,10 @@ the busiest subtask ceil(N / p): between two values of p with the same share the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
+from math import isqrt
 
 from autoscaler.core.errors import UndecidableError
 from autoscaler.core.graph import has_hash_input
@@ -43,10 +45,8 @@ def align(vertex: Vertex, wanted: int, mode: Alignment, lower: int, upper: int) 
     top = min(spread, vertex.max_parallelism, upper)
     if wanted < vertex.parallelism:
         top = min(top, vertex.parallelism)
-    accepts = _acceptance(mode, spread, wanted)
-    found = next((candidate for candidate in range(wanted, top + 1) if accepts(candidate)), None)
-    if found is not None:
-        return Aligned(found)
+    if wanted <= top and (nearest := _nearest(mode, spread, wanted)) <= top:
+        return Aligned(nearest)
     if mode in (Alignment.LEGACY_EVENLY_SPREAD, Alignment.LEGACY_MAXIMIZE_UTILISATION):
         return _fallen_back(vertex.parallelism, wanted, spread, lower)
     return Aligned(wanted)
@@ -62,17 +62,27 @@ def align_down(vertex: Vertex, most: int, mode: Alignment) -> int:
         return most
     spread = vertex.source_partitions or vertex.max_parallelism
     if mode in (Alignment.EVENLY_SPREAD, Alignment.LEGACY_EVENLY_SPREAD):
-        return next(each for each in range(min(most, spread), 0, -1) if spread % each == 0)
+        return _divisors(spread)[bisect_right(_divisors(spread), most) - 1]
     busiest = -(-spread // most)
     return -(-spread // busiest)
 
 
-def _acceptance(mode: Alignment, spread: int, wanted: int) -> Callable[[int], bool]:
-    """Return what a candidate must satisfy: an even spread or, in milder modes, a smaller least share."""
+def _nearest(mode: Alignment, spread: int, wanted: int) -> int:
+    """Return the least parallelism from ``wanted`` (up to ``spread``) on with an even spread.
+
+    In milder modes also one with a smaller least share: ``spread // p < spread // wanted``.
+    """
+    even = _divisors(spread)[bisect_left(_divisors(spread), wanted)]
     if mode in (Alignment.EVENLY_SPREAD, Alignment.LEGACY_EVENLY_SPREAD):
-        return lambda candidate: spread % candidate == 0
-    share = spread // wanted
-    return lambda candidate: spread % candidate == 0 or spread // candidate < share
+        return even
+    return min(even, spread // (spread // wanted) + 1)
+
+
+@lru_cache(maxsize=1024)
+def _divisors(number: int) -> tuple[int, ...]:
+    """Return what divides a number, ascending."""
+    small = [each for each in range(1, isqrt(number) + 1) if number % each == 0]
+    return tuple(sorted({*small, *(number // each for each in small)}))
 
 
 def _fallen_back(current: int, wanted: int, spread: int, lower: int) -> Aligned:

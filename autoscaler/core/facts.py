@@ -58,15 +58,16 @@ class Evaluated(NamedTuple):
 class Plan(NamedTuple):
     """A decision in the making; ``reason`` is unknown until a step ends it.
 
-    ``protected`` names the vertices that must not shrink now, ``ceilings`` those that must not grow beyond something,
-    ``delayed`` the held-back scale-downs so far, ``needs`` what was needed of late with the extras, ``wished`` the
-    sizings before a quota cut them, if it did.
+    ``doubts`` says whose numbers may be wrong and why, ``protected`` which vertices must not shrink now, ``ceilings``
+    which must not grow beyond something, ``needs`` what was needed of late: all these with the extras only. ``delayed``
+    are the held-back scale-downs so far, ``wished`` the sizings before a quota cut them, if it did.
     """
 
     facts: Facts
     delayed: Mapping[VertexId, DelayedScaleDown]
     needs: Mapping[VertexId, tuple[Need, ...]] = _NOTHING
     evaluated: Evaluated = Evaluated()
+    doubts: Mapping[VertexId, str] = _NOTHING
     protected: Mapping[VertexId, Limit] = _NOTHING
     ceilings: Mapping[VertexId, tuple[int, Limit]] = _NOTHING
     sizings: Mapping[VertexId, Sizing] = _NOTHING

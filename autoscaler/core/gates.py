@@ -10,7 +10,7 @@ from autoscaler.core.facts import Evaluated, Plan
 from autoscaler.core.growth import growth_ceilings
 from autoscaler.core.needs import needs_of_late
 from autoscaler.core.periods import is_excluded
-from autoscaler.core.protection import protected_vertices
+from autoscaler.core.protection import doubts, protected_vertices
 from autoscaler.core.quota import cut_to_quota, exceeds_quota, slots_within_quota
 from autoscaler.core.rounding import rounded
 from autoscaler.core.sizing import size_all
@@ -60,6 +60,8 @@ def memory_must_suffice(plan: Plan) -> Plan:
 def vertices_are_sized(plan: Plan) -> Plan:
     """Give every vertex the parallelism the model or a rule asks for."""
     if plan.facts.policy.extras:
+        window = plan.facts.window
+        plan = plan._replace(doubts=doubts(window.topology, window.samples))
         plan = plan._replace(
             protected=protected_vertices(plan), ceilings=growth_ceilings(plan), needs=needs_of_late(plan)
         )

@@ -11,7 +11,6 @@ from autoscaler.core.facts import Plan
 from autoscaler.core.fare import grows
 from autoscaler.core.graph import has_hash_input, inputs_of, outputs_by_vertex
 from autoscaler.core.history import was_ineffective
-from autoscaler.core.protection import doubts
 from autoscaler.core.vertex_rules import policy_of
 from autoscaler.model import BusyTimeAggregator, Limit, Vertex, VertexId
 
@@ -86,8 +85,7 @@ def _is_skewed(vertex: Vertex, plan: Plan) -> bool:
 def _doubtful(plan: Plan, ceilings: dict[VertexId, Ceiling]) -> None:
     """Limit doubtful vertices to what they have, unless the lag of a source before them grows or is large."""
     window, policy = plan.facts.window, plan.facts.policy
-    found = doubts(window.topology, window.samples)
-    if not found:
+    if not plan.doubts:
         return
     times = [sample.at for sample in window.samples]
     lagging: set[VertexId] = set()
@@ -97,7 +95,7 @@ def _doubtful(plan: Plan, ceilings: dict[VertexId, Ceiling]) -> None:
         )
         if lags or any(each in lagging for each in inputs_of(vertex)):
             lagging.add(vertex.id)
-        elif vertex.id in found:
+        elif vertex.id in plan.doubts:
             ceilings[vertex.id] = Ceiling(vertex.parallelism, Limit.DOUBTFUL)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from operator import lt
 
 from autoscaler.core.evaluate import upper_utilization
 from autoscaler.core.facts import Plan
@@ -25,20 +25,16 @@ class Findings:
     """What is found out once for all vertices of a plan."""
 
     plan: Plan
-    doubts: Mapping[VertexId, str]
     holding_up: frozenset[VertexId]
     falling_behind: frozenset[VertexId]
 
 
 def protected_vertices(plan: Plan) -> Mapping[VertexId, Limit]:
     """Return the vertices that must not shrink now, each with the first objection to it."""
-    window = plan.facts.window
-    findings = Findings(
-        plan, doubts(window.topology, window.samples), vertices_holding_up_inputs(plan), vertices_falling_behind(plan)
-    )
+    findings = Findings(plan, vertices_holding_up_inputs(plan), vertices_falling_behind(plan))
     return {
         vertex.id: limit
-        for vertex in window.topology.vertices
+        for vertex in plan.facts.window.topology.vertices
         if (limit := _first_objection(vertex, findings)) is not None
     }
 
@@ -54,7 +50,7 @@ def memory_is_short(_vertex: Vertex, findings: Findings) -> bool:
 
 def is_doubtful(vertex: Vertex, findings: Findings) -> bool:
     """Numbers that may be wrong are good enough to grow on, never to shrink on."""
-    return vertex.id in findings.doubts
+    return vertex.id in findings.plan.doubts
 
 
 def is_saturated(vertex: Vertex, findings: Findings) -> bool:
@@ -124,7 +120,7 @@ def any_counter_ran_backwards(vertex: Vertex, samples: Sequence[Sample]) -> bool
 def ran_backwards(values: Sequence[float | None], tolerance: float = 0.0) -> bool:
     """Did a counter ever fall by more than ``tolerance`` from one sample to the next that has it?"""
     present = [value for value in values if value is not None]
-    return any(later < earlier - tolerance for earlier, later in pairwise(present))
+    return any(map(lt, present[1:], [value - tolerance for value in present]))
 
 
 def vertices_falling_behind(plan: Plan) -> frozenset[VertexId]:
