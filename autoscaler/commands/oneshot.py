@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from autoscaler.commands.output import print_json
 from autoscaler.commands.show import print_statuses
 from autoscaler.loop import Memory
-from autoscaler.model import Command, History, JobKey, JobStatus, Lease, Millis, Request, Sample, Topology, Window
+from autoscaler.model import Command, History, JobKey, JobStatus, Lease, Millis, PassRecord, Request, Window
 from autoscaler.service import Service, opened_store
 from autoscaler.settings import Settings
 from autoscaler.store import RecoveringStore, Store, StoreError, StoreUnavailable, open_existing
@@ -33,8 +33,7 @@ class NothingRemembered:
     def memory(self, key: JobKey) -> History:
         return self._store.memory(key) if self._store else History()
 
-    def append_sample(self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample) -> None: ...
-    def save_memory(self, key: JobKey, history: History) -> None: ...
+    def record_pass(self, done: PassRecord) -> None: ...
     def record_decision(self, key: JobKey, decision: object, detail: str = "") -> None: ...
     def add_request(self, request: Request) -> int:
         raise StoreUnavailable("a plan sends nothing")

@@ -26,29 +26,31 @@ class Notice:
 
     def decided(
         self, subject: Subject, window: Window, decision: Decision, detail: str, now: Millis, repeat: Millis
-    ) -> None:
-        """Tell of a decision; while it stays the same its numbers are logged every ``repeat``."""
+    ) -> JobStatus:
+        """Tell of a decision, and return the status to store with it; while it stays the same its numbers are logged
+        every ``repeat``."""
         if not self.is_news(decision) and now - self._last_logged >= repeat:
             self._env.journal.evaluation(subject.key, decision, window.topology)
             self._last_logged = now
-        self._publish(job_status(subject, window, decision, detail, now, self.status), decision.advised)
+        return self._told(job_status(subject, window, decision, detail, now, self.status), decision.advised)
 
     def show(self, subject: Subject, now: Millis, reason: Reason, detail: str, state: str | None = None) -> None:
-        """Tell what rests on no decision."""
+        """Tell and store what rests on no decision."""
         known = state or (self.status.state if self.status else "UNKNOWN")
-        self._publish(undecided_status(subject, known, reason, detail, now, self.status), frozen({}))
+        status = self._told(undecided_status(subject, known, reason, detail, now, self.status), frozen({}))
+        with tolerated(self._env):
+            self._env.memory.save_status(status)
 
     def hold(self, subject: Subject, now: Millis, reason: Reason, detail: str) -> None:
         """Tell once what lasts while nothing can be seen of the job, so that it is not called seen just now."""
         if self.status is None or self.status.reason is not reason:
             self.show(subject, now, reason, detail)
 
-    def _publish(self, status: JobStatus, advised: Mapping[VertexId, int]) -> None:
+    def _told(self, status: JobStatus, advised: Mapping[VertexId, int]) -> JobStatus:
         self.status = status
         if (status.reason, advised) != self._mind:
             self._mind = (status.reason, advised)
             self._last_logged = status.at
             if status.reason is not Reason.IN_FLIGHT:  # the request and its outcome have lines of their own
                 self._env.journal.changed_mind(status, advised)
-        with tolerated(self._env):
-            self._env.memory.save_status(status)
+        return status

@@ -21,8 +21,10 @@ from autoscaler.loop.upkeep import Upkeep
 from autoscaler.model import (
     Decision,
     History,
+    JobStatus,
     Limit,
     Millis,
+    PassRecord,
     Policy,
     Reason,
     Request,
@@ -248,26 +250,37 @@ class Pilot:
         decision, detail = attempt.decision, attempt.wish
         if objection is not None:
             decision, detail = withheld(decision, attempt.window, self._history, objection[0]), objection[1]
+        status = self._told(subject, attempt.window, decision, detail, now)
         with tolerated(self._env):
             self._env.memory.record_decision(subject.key, decision, detail)
-        self._notice.decided(subject, attempt.window, decision, detail, now, self._contract.policy.debug_logs_interval)
+            self._env.memory.save_status(status)
 
     # -------------------------------------------------------------- recording
 
     def _record(self, subject: Subject, window: Window, decision: Decision, detail: str, now: Millis) -> None:
-        """Store the sample, and of history and decision what changed; then show the job."""
-        key, memory = subject.key, self._env.memory
+        """Show the job, and store the sample, the status, and of history and decision what changed."""
+        memory, is_news = self._env.memory, self._notice.is_news(decision)
+        status = self._told(subject, window, decision, detail, now)
         with tolerated(self._env):
-            memory.append_sample(key, window.topology, window.running_since, window.samples[-1])
             keeping = kept(memory.epoch, self._history)
-            if self._recalled and self._kept != keeping:
-                memory.save_memory(key, self._history)
+            done = PassRecord(
+                topology=window.topology,
+                running_since=window.running_since,
+                sample=window.samples[-1],
+                status=status,
+                history=self._history if self._recalled and self._kept != keeping else None,
+                decision=decision if is_news else None,
+                detail=detail,
+            )
+            memory.record_pass(done)
+            if done.history is not None:
                 self._kept = keeping
-            if self._notice.is_news(decision):
-                memory.record_decision(key, decision, detail)
             self._watch.store_again()
             store_answered(self._env)
-        self._notice.decided(subject, window, decision, detail, now, self._contract.policy.debug_logs_interval)
+
+    def _told(self, subject: Subject, window: Window, decision: Decision, detail: str, now: Millis) -> JobStatus:
+        repeat = self._contract.policy.debug_logs_interval
+        return self._notice.decided(subject, window, decision, detail, now, repeat)
 
 
 def kept(epoch: int, history: History) -> Kept:

@@ -17,7 +17,7 @@ from autoscaler.model.lease import Lease
 from autoscaler.model.policy import NO_VERTEX_RULES, Alignment, BusyTimeAggregator, Command, Policy, VertexRule
 from autoscaler.model.request import Bounds, Fare, Life, Outcome, Phase, Request, RequestKind, RequestState, Transition
 from autoscaler.model.samples import Sample, VertexSample, Window
-from autoscaler.model.status import JobStatus, VertexStatus
+from autoscaler.model.status import JobStatus, PassRecord, VertexStatus
 
 __all__ = [
     "NOTHING",
@@ -45,6 +45,7 @@ __all__ = [
     "Millis",
     "Need",
     "Outcome",
+    "PassRecord",
     "Phase",
     "Policy",
     "Reason",

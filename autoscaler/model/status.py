@@ -1,11 +1,14 @@
-"""What a user sees of a job now."""
+"""What a user sees of a job now, and what a pass over it leaves behind."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from autoscaler.model.base import JobKey, Millis, VertexId
-from autoscaler.model.decision import Limit, Reason
+from autoscaler.model.decision import Decision, Limit, Reason
+from autoscaler.model.history import History
+from autoscaler.model.job import Topology
+from autoscaler.model.samples import Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,3 +44,19 @@ class JobStatus:
     flink_version: str | None = None
     task_managers: int | None = None
     vertices: tuple[VertexStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassRecord:
+    """What one pass leaves behind, to be kept together.
+
+    ``history`` and ``decision`` are absent where they are what is kept already; ``detail`` explains the decision.
+    """
+
+    topology: Topology
+    running_since: Millis
+    sample: Sample
+    status: JobStatus
+    history: History | None = None
+    decision: Decision | None = None
+    detail: str = ""

@@ -15,9 +15,8 @@ from autoscaler.model import (
     JobStatus,
     Lease,
     Millis,
+    PassRecord,
     Request,
-    Sample,
-    Topology,
     Window,
 )
 from autoscaler.store.engine import inode, place_of, set_aside, set_log_aside
@@ -70,17 +69,18 @@ class RecoveringStore:
     def close(self) -> None:
         self._store.close()
 
-    def append_sample(self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample) -> None:
-        self._keep(lambda store: store.append_sample(key, topology, running_since, sample))
+    def record_pass(self, done: PassRecord) -> None:
+        with self._lock:
+            if self._keeps:
+                self._on(lambda store: store.record_pass(done))
+            else:
+                self.save_status(done.status)
 
     def window(self, key: JobKey, since: Millis) -> Window | None:
         return self._on(lambda store: store.window(key, since))
 
     def memory(self, key: JobKey) -> History:
         return self._on(lambda store: store.memory(key))
-
-    def save_memory(self, key: JobKey, history: History) -> None:
-        self._keep(lambda store: store.save_memory(key, history))
 
     def record_decision(self, key: JobKey, decision: Decision, detail: str) -> None:
         self._keep(lambda store: store.record_decision(key, decision, detail))

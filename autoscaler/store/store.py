@@ -21,6 +21,7 @@ from autoscaler.model import (
     JobStatus,
     Lease,
     Millis,
+    PassRecord,
     Request,
     RequestState,
     Sample,
@@ -119,6 +120,11 @@ class Store:
                 # Numbers of rows that were rolled back must not be used again; the rest is looked up anew.
                 self._known.clear()
                 raise
+
+    def record_pass(self, done: PassRecord) -> None:
+        """As ``Writer.record_pass``, by itself."""
+        with self.writing() as writer:
+            writer.record_pass(done)
 
     def append_sample(self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample) -> None:
         """As ``Writer.append_sample``, by itself."""

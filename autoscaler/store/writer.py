@@ -6,7 +6,19 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from autoscaler.model import Command, Decision, History, JobKey, JobStatus, Millis, Request, Sample, Topology, VertexId
+from autoscaler.model import (
+    Command,
+    Decision,
+    History,
+    JobKey,
+    JobStatus,
+    Millis,
+    PassRecord,
+    Request,
+    Sample,
+    Topology,
+    VertexId,
+)
 from autoscaler.store.codec import dump, load, pack, pack_sample, unpack, vertex_ids
 from autoscaler.store.errors import StoreUnavailable
 from autoscaler.store.schema import (
@@ -53,6 +65,16 @@ class Writer:
     def __init__(self, connection: Connection, known: dict[JobKey, Known]) -> None:
         self._connection = connection
         self._known = known
+
+    def record_pass(self, done: PassRecord) -> None:
+        """Keep all that a pass leaves behind."""
+        key = done.status.key
+        self.append_sample(key, done.topology, done.running_since, done.sample)
+        if done.history is not None:
+            self.save_memory(key, done.history)
+        if done.decision is not None:
+            self.record_decision(key, done.decision, done.detail)
+        self.save_status(done.status)
 
     def append_sample(self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample) -> None:
         """Add what a job measured at ``sample.at``; of two with the same time, windows hold the later."""

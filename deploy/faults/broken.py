@@ -72,7 +72,7 @@ BREAKS = (
     Break(
         "nothing is shrunk on doubtful data",
         "core/protection.py",
-        "    return vertex.id in findings.doubts\n",
+        "    return vertex.id in findings.plan.doubts\n",
         "    return False\n",
     ),
     Break(

@@ -16,10 +16,9 @@ from autoscaler.model import (
     JobStatus,
     Lease,
     Millis,
+    PassRecord,
     Request,
     RequestKind,
-    Sample,
-    Topology,
     Window,
 )
 from autoscaler.store import Store, StoreUnavailable
@@ -57,16 +56,13 @@ class FaultyMemory:
         self._weather.passing(f"after {what}")
         return result
 
-    def append_sample(self, key: JobKey, topology: Topology, running_since: Millis, sample: Sample) -> None:
+    def record_pass(self, done: PassRecord) -> None:
         def stored() -> None:
-            self._store.append_sample(key, topology, running_since, sample)
-            self._kept(sample.at, True)
+            self._store.record_pass(done)
+            self._kept(done.sample.at, True)
 
-        self._kept(sample.at, False)
-        self._write("append_sample", stored)
-
-    def save_memory(self, key: JobKey, history: History) -> None:
-        self._write("save_memory", lambda: self._store.save_memory(key, history))
+        self._kept(done.sample.at, False)
+        self._write("record_pass", stored)
 
     def record_decision(self, key: JobKey, decision: Decision, detail: str) -> None:
         self._write("record_decision", lambda: self._store.record_decision(key, decision, detail))

@@ -53,8 +53,7 @@ PUTS = (
 EVENTS = ("killed", "killed", "clock", "store", "second daemon", "human", "room taken", "bad target", "pause")
 
 STORE_WRITES = (
-    "append_sample",
-    "save_memory",
+    "record_pass",
     "record_decision",
     "save_status",
     "present",

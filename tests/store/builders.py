@@ -16,6 +16,7 @@ from autoscaler.model import (
     JobStatus,
     Limit,
     Millis,
+    PassRecord,
     Reason,
     Request,
     Restart,
@@ -190,3 +191,15 @@ class RealisticJob:
             )
             for n in range(3)
         )
+
+
+def a_pass(at: Millis = T0, history: History | None = None) -> PassRecord:
+    return PassRecord(
+        topology=a_topology(),
+        running_since=T0,
+        sample=a_sample(at),
+        status=a_status(),
+        history=history,
+        decision=None if history is None else a_decision(at),
+        detail="worth it",
+    )

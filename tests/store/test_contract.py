@@ -33,6 +33,7 @@ from tests.store.builders import (
     a_command,
     a_decision,
     a_history,
+    a_pass,
     a_request,
     a_sample,
     a_status,
@@ -241,6 +242,16 @@ def test_a_job_has_one_status(fresh: Fresh) -> None:
 
 
 # ------------------------------------------------------------------ grouping, absence, forgetting
+
+
+def test_all_that_a_pass_leaves_is_stored(fresh: Fresh) -> None:
+    """Sample and status of every pass; history and decision of one that changed them, and they outlast the others."""
+    fresh().record_pass(a_pass(T0, a_history()))
+    fresh().record_pass(a_pass(T0 + 1))
+    assert times(fresh()) == [T0, T0 + 1]
+    assert fresh().memory(KEY) == a_history()
+    assert [(each.decision.at, each.detail) for each in fresh().decisions(KEY, limit=9)] == [(T0, "worth it")]
+    assert fresh().statuses() == (a_status(),)
 
 
 def test_writes_of_one_group_are_stored_together(fresh: Fresh) -> None:

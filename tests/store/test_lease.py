@@ -12,7 +12,7 @@ import pytest
 from autoscaler.model import History
 from autoscaler.store import Opened, RecoveringStore, Store, StoreUnavailable, open_store, open_to_command
 from tests.store import servers
-from tests.store.builders import KEY, ROOMY, T0, a_command, a_history, a_request, a_status
+from tests.store.builders import KEY, ROOMY, T0, a_command, a_history, a_pass, a_request, a_status
 
 MINUTE = 60_000
 Open = Callable[[], Store]
@@ -122,7 +122,7 @@ def test_who_stands_by_keeps_nothing(path: Path) -> None:
         store = RecoveringStore(url, ROOMY, lambda: T0, pytest.fail, open_store(url, ROOMY, T0))
         other.hold_lease("c", "other", MINUTE, T0)
         assert store.hold_lease("c", "me", MINUTE, T0).holder == "other"
-        store.save_memory(KEY, a_history())
+        store.record_pass(a_pass(history=a_history()))
         store.save_status(a_status())
         store.retain(T0)
         with pytest.raises(StoreUnavailable, match="another daemon acts"):
@@ -130,7 +130,7 @@ def test_who_stands_by_keeps_nothing(path: Path) -> None:
         assert (other.keys(), other.open_requests()) == ((), ())
         other.release_lease("c", "other", T0)
         store.hold_lease("c", "me", MINUTE, T0)
-        store.save_memory(KEY, a_history())
+        store.record_pass(a_pass(history=a_history()))
         assert other.memory(KEY) == a_history()
         store.close()
 
@@ -140,7 +140,6 @@ def test_a_standby_shows_its_statuses_where_nobody_else_does() -> None:
     opened = open_store("sqlite://", ROOMY, T0).store
     store = RecoveringStore("sqlite://", ROOMY, lambda: T0, pytest.fail, Opened(store=opened))
     assert store.release_lease("c", "me", T0) is None
-    store.save_status(a_status())
-    store.save_memory(KEY, a_history())
+    store.record_pass(a_pass(history=a_history()))
     assert (opened.statuses(), opened.memory(KEY)) == ((a_status(),), History())
     store.close()

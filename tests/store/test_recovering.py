@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from autoscaler.model import History, Restart
+from autoscaler.model import History
 from autoscaler.store import RecoveringStore, StoreUnavailable, open_store
 from autoscaler.store.recovering import HELD_FOR
-from tests.store.builders import KEY, T0
+from tests.store.builders import KEY, T0, a_history, a_pass
 
 ROOMY = 1 << 30
 
@@ -39,15 +39,11 @@ def store(path: Path, time: Time, notes: list[str]) -> Iterator[RecoveringStore]
     found.close()
 
 
-def a_history(at: int) -> History:
-    return History(restarts=(Restart(at=at),))
-
-
 def test_a_removed_file_is_noticed(path: Path, store: RecoveringStore, notes: list[str]) -> None:
     """What is written after somebody removed the file is in a new file, and that is said once."""
-    store.save_memory(KEY, a_history(1))
+    store.record_pass(a_pass(history=a_history(1)))
     path.unlink()
-    store.save_memory(KEY, a_history(2))
+    store.record_pass(a_pass(history=a_history(2)))
     assert store.memory(KEY) == a_history(2)
     assert notes == [f"store {path}: the file was removed or replaced; a new history begins, jobs go on from memory"]
     assert path.exists()
@@ -58,9 +54,9 @@ def test_a_replaced_file_is_used(path: Path, store: RecoveringStore, notes: list
     """A file that was put in the place of the store, as from a backup, is the store from then on."""
     backup = path.with_name("backup.db")
     other = open_store(f"sqlite:///{backup}", ROOMY, T0).store
-    other.save_memory(KEY, a_history(7))
+    other.record_pass(a_pass(history=a_history(7)))
     other.close()
-    store.save_memory(KEY, a_history(1))
+    store.record_pass(a_pass(history=a_history(1)))
     backup.replace(path)
     assert store.memory(KEY) == a_history(7)
     assert len(notes) == 1
@@ -68,7 +64,7 @@ def test_a_replaced_file_is_used(path: Path, store: RecoveringStore, notes: list
 
 def test_without_its_folder_the_store_is_unavailable(path: Path, store: RecoveringStore) -> None:
     """A store whose folder is gone fails with what to do, and is back once the folder is."""
-    store.save_memory(KEY, a_history(1))
+    store.record_pass(a_pass(history=a_history(1)))
     away = path.parent.rename(path.parent.with_name("away"))
     with pytest.raises(StoreUnavailable, match="does not exist; create it"):
         store.memory(KEY)
@@ -82,10 +78,10 @@ def test_nobody_waits_again_for_a_store_that_is_held(path: Path, store: Recoveri
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match="another process holds"):
-            store.save_memory(KEY, a_history(1))
+            store.record_pass(a_pass(history=a_history(1)))
     time.now += HELD_FOR - 1
     with pytest.raises(StoreUnavailable, match="another process holds"):
         store.memory(KEY)
     time.now += 1
-    store.save_memory(KEY, a_history(2))
+    store.record_pass(a_pass(history=a_history(2)))
     assert store.memory(KEY) == a_history(2)
