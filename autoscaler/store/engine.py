@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,9 +47,6 @@ _SERVER_ARGUMENTS: dict[str, dict[str, object]] = {
     "pymysql": {"connect_timeout": _SERVER_S, "read_timeout": _SERVER_S, "write_timeout": _SERVER_S},
 }
 
-WRITES = {"autoscaler_writes": True}
-DURABLE_WRITES = {"autoscaler_writes": True, "autoscaler_durable": True}
-
 _BUSY_TIMEOUT_S = 2.0
 _SMALLEST = 1 << 20
 # Space above the maximum size that only requests may use, so that full samples never stop a rescale from
@@ -57,6 +55,10 @@ _RESERVE_PAGES = 256
 _PAGE = 4096
 _CACHE_KIB = 512  # per connection; SQLite's own default, 2 MiB, is too much for one per worker
 _WAL_LIMIT = 8 << 20
+
+# What is noted of a connection to SQLite.
+_PAGES = "pages"
+_DURABLE = "durable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,8 +192,9 @@ def writable_engine(place: Place, max_size_bytes: int) -> Engine:
     pages = max(max_size_bytes, _SMALLEST) // _PAGE
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # no BEGIN by itself: ``begin`` below sends it, for reads too
+    def prepare(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+        record.info[_PAGES] = pages
+        connection.isolation_level = None  # no BEGIN by itself: ``begun`` sends it, for reads too
         for pragma in (
             "auto_vacuum=INCREMENTAL",  # has to come before the first table
             "journal_mode=WAL",
@@ -203,25 +206,36 @@ def writable_engine(place: Place, max_size_bytes: int) -> Engine:
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        raw: Any = connection.connection.driver_connection
-        if "autoscaler_durable" in options:
-            connection.info["durable"] = True
-            raw.execute("PRAGMA synchronous=FULL")
-            raw.execute(f"PRAGMA max_page_count={pages + _RESERVE_PAGES}").fetchall()
-        # IMMEDIATE waits for other writers here, within the busy timeout; a transaction that began by reading
-        # would be refused at its first write instead.
-        raw.execute("BEGIN IMMEDIATE" if "autoscaler_writes" in options else "BEGIN")
-
     @event.listens_for(engine, "checkin")
     def reset(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
-        if connection is not None and record.info.pop("durable", False):
+        if connection is not None and record.info.pop(_DURABLE, False):
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute(f"PRAGMA max_page_count={pages}").fetchall()
 
     return engine
+
+
+@contextmanager
+def begun(engine: Engine, *, writes: bool = False, durable: bool = False) -> Iterator[Connection]:
+    """Give a connection in a transaction, which is committed unless the block fails.
+
+    A method and no listener of SQLAlchemy's for "begin": with one, every statement looks for listeners of its own.
+    """
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            _begin_in_sqlite(connection, writes=writes, durable=durable)
+        yield connection
+
+
+def _begin_in_sqlite(connection: Connection, *, writes: bool, durable: bool) -> None:
+    raw: Any = connection.connection.driver_connection
+    if durable:
+        connection.info[_DURABLE] = True
+        raw.execute("PRAGMA synchronous=FULL")
+        raw.execute(f"PRAGMA max_page_count={connection.info[_PAGES] + _RESERVE_PAGES}").fetchall()
+    # IMMEDIATE waits for other writers here, within the busy timeout; a transaction that began by reading would be
+    # refused at its first write instead.
+    raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def read_only_engine(place: Place) -> Engine:
@@ -268,7 +282,7 @@ def ensure_schema(engine: Engine, place: Place) -> None:
     with translated(str(place)):
         if _is_current(engine, place):
             return
-        with engine.connect().execution_options(**DURABLE_WRITES) as connection, connection.begin():
+        with begun(engine, writes=True, durable=True) as connection:
             upgrade(connection)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, insert, select
 
-from autoscaler.store.engine import DURABLE_WRITES, Place, ensure_schema, is_sound, place_of, writable_engine
+from autoscaler.store.engine import Place, begun, ensure_schema, is_sound, place_of, writable_engine
 from autoscaler.store.errors import StoreError, translated
 from autoscaler.store.migrating import is_begun
 from autoscaler.store.schema import commands, jobs, requests, statuses
@@ -55,8 +55,7 @@ def take(copied: bytes, engine: Engine, place: Place) -> None:
 
 def _move(source: Engine, target: Engine) -> None:
     """Copy the rows, as they are at one moment, in one transaction."""
-    writing = target.connect().execution_options(**DURABLE_WRITES)
-    with source.connect() as reading, reading.begin(), writing, writing.begin():
+    with begun(source) as reading, begun(target, writes=True, durable=True) as writing:
         for table in ESSENTIAL:
             for some in reading.execute(select(table)).mappings().partitions(_AT_ONCE):
                 writing.execute(insert(table), [dict(row) for row in some])

@@ -30,7 +30,7 @@ from autoscaler.model import (
     frozen,
 )
 from autoscaler.store.codec import from_json, load, unpack, unpack_sample, vertex_ids
-from autoscaler.store.engine import DURABLE_WRITES, WRITES, Place
+from autoscaler.store.engine import Place, begun
 from autoscaler.store.errors import StoreUnavailable, translated
 from autoscaler.store.essentials import essentials, take
 from autoscaler.store.leasing import begin, check, hold, release
@@ -86,11 +86,6 @@ class Store:
 
     def __init__(self, engine: Engine, place: Place, max_size_bytes: int) -> None:
         self._engine = engine
-        # Engines that differ in their options only; to set them on each connection anew costs more than a small write.
-        self._writing, self._writing_durably = (
-            engine.execution_options(**WRITES),
-            engine.execution_options(**DURABLE_WRITES),
-        )
         self._place = place
         self._max_size_bytes = max_size_bytes
         # Writers wait for each other here instead of in SQLite, which would poll. It guards ``_known`` too.
@@ -110,10 +105,9 @@ class Store:
     @contextmanager
     def writing(self, *, durable: bool = False) -> Iterator[Writer]:
         """Give a writer whose writes are one transaction; others wait, so do nothing slow in between."""
-        engine = self._writing_durably if durable else self._writing
         with self._lock:
             try:
-                with translated(str(self)), engine.begin() as connection:
+                with translated(str(self)), begun(self._engine, writes=True, durable=durable) as connection:
                     self._check_lease(connection)
                     yield Writer(connection, self._known)
             except BaseException:
@@ -379,7 +373,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with self._lock, translated(str(self)), self._writing.begin() as connection:
+        with self._lock, translated(str(self)), begun(self._engine, writes=True) as connection:
             yield connection
 
     @contextmanager
@@ -387,7 +381,7 @@ class Store:
         # In memory there is one connection for all, so readers must wait for writers.
         with self._lock if self._place.in_memory else nullcontext():
             try:
-                with translated(str(self)), self._engine.connect() as connection:
+                with translated(str(self)), begun(self._engine) as connection:
                     yield connection
             except (zlib.error, ValueError, KeyError, TypeError) as error:
                 raise StoreUnavailable(f"store {self}: a row cannot be read: {error!r}", corrupt=True) from error

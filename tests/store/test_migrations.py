@@ -16,7 +16,7 @@ from sqlalchemy import Engine, MetaData, insert, inspect, text
 
 from autoscaler.model import RequestState, frozen
 from autoscaler.store import StoreError, open_existing, open_store, open_to_command
-from autoscaler.store.engine import WRITES, place_of, writable_engine
+from autoscaler.store.engine import begun, place_of, writable_engine
 from autoscaler.store.migrating import VERSION_TABLE, newest, upgrade
 from autoscaler.store.schema import metadata
 from tests.store.builders import (
@@ -48,7 +48,7 @@ def fill(url: str, version: str) -> None:
     """Make a store as a released version left it."""
     engine = engine_of(url)
     tables: dict[str, list[dict[str, Any]]] = json.loads((RELEASED / f"{version}.json").read_text())
-    with engine.connect().execution_options(**WRITES) as connection, connection.begin():
+    with begun(engine, writes=True) as connection:
         upgrade(connection, FIRST[version])
         found = MetaData()
         found.reflect(connection)
