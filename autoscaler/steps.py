@@ -1,14 +1,14 @@
-"""When each step of the loop runs, and in which threads: APScheduler, and a pool of threads for each lane."""
+"""When each step of the loop runs, and in which threads: a tick by APScheduler, and a pool of threads for each lane."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 from autoscaler.loop import Lane
 from autoscaler.model import Millis
@@ -20,8 +20,9 @@ TICK: Millis = 500
 
 
 class StepScheduler:
-    """The loop's scheduler on APScheduler: steps due within the same tick are one of its jobs, which hands each to the
-    threads of its lane.
+    """The loop's scheduler: at each tick, which is APScheduler's one job, what is due goes to the threads of its lane.
+
+    To make a job of each step would cost more than many a step does.
 
     A step schedules its successor under its own name, and a name has one step at most, so steps of one name never
     overlap.
@@ -41,36 +42,28 @@ class StepScheduler:
             Lane.DISCOVERY: ThreadPoolExecutor(1),
             Lane.REPORT: ThreadPoolExecutor(1),
         }
-        self._ticks: dict[Millis, dict[str, tuple[Lane, Callable[[], None]]]] = {}
-        self._planned: dict[str, Millis] = {}
+        self._planned: dict[str, tuple[Millis, Lane, Callable[[], None]]] = {}
         self._planning = threading.Lock()
         self._scheduler = BackgroundScheduler(
             executors={"default": {"type": "threadpool", "max_workers": 1}},
-            job_defaults={"misfire_grace_time": None},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
             timezone=UTC,
         )
+        self._scheduler.add_job(self._hand_out, IntervalTrigger(seconds=TICK / 1000, timezone=UTC))
 
     def start(self) -> None:
         self._scheduler.start()
 
     def at(self, when: Millis, step: Callable[[], None], *, name: str, lane: Lane = Lane.WORKERS) -> None:
-        tick = -(-when // TICK) * TICK
         with self._planning:
-            before = self._planned.get(name)
-            if before is not None:
-                del self._ticks[before][name]
-            is_new = tick not in self._ticks
-            self._ticks.setdefault(tick, {})[name] = (lane, step)
-            self._planned[name] = tick
-        if is_new:
-            self._scheduler.add_job(self._hand_out, DateTrigger(datetime.fromtimestamp(tick / 1000, UTC)), [tick])
+            self._planned[name] = (when, lane, step)
 
-    def _hand_out(self, tick: Millis) -> None:
+    def _hand_out(self) -> None:
+        now = self._clock()
         with self._planning:
-            steps = self._ticks.pop(tick)
-            for name in steps:
-                del self._planned[name]
-        for name, (lane, step) in steps.items():
+            due = [(when, name) for name, (when, _, _) in self._planned.items() if when <= now]
+            steps = [(name, *self._planned.pop(name)[1:]) for _, name in sorted(due)]
+        for name, lane, step in steps:
             self._lanes[lane].submit(self._run, name, step)
 
     def _run(self, name: str, step: Callable[[], None]) -> None:

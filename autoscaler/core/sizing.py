@@ -159,7 +159,7 @@ def wanted(factor: float, current: int, policy: Policy) -> Wish:
 def not_below_peak(wish: Wish, vertex: Vertex, plan: Plan) -> Wish:
     """Return a wish to shrink raised to the most that was needed of late, at most to what there is; extras."""
     needs = plan.needs.get(vertex.id)
-    if not needs:
+    if not needs or wish.parallelism >= vertex.parallelism:
         return wish
     return wish.moved(max(wish.parallelism, min(vertex.parallelism, largest(needs).parallelism)), Limit.NEEDED_OF_LATE)
 
