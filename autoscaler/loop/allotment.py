@@ -17,10 +17,11 @@ from autoscaler.core.capacity import (
     nodes_to_come,
     plan,
     slots_of,
+    whole,
     within_held,
 )
 from autoscaler.core.supply import Supply, room
-from autoscaler.loop.action import Objection
+from autoscaler.loop.action import Objection, shrinks
 from autoscaler.loop.asks import Ask, Asks, Turn
 from autoscaler.loop.claims import Holder
 from autoscaler.loop.contract import Contract
@@ -28,7 +29,19 @@ from autoscaler.loop.ports import Environment
 from autoscaler.loop.release import Release
 from autoscaler.loop.subject import Subject
 from autoscaler.loop.survey import MB, Survey, Surveyor, supply_of
-from autoscaler.model import Decision, Evaluation, Grant, Millis, Reason, Request, Resource, Topology, Vertex, VertexId
+from autoscaler.model import (
+    Decision,
+    Evaluation,
+    Grant,
+    Millis,
+    Reason,
+    Request,
+    RequestKind,
+    Resource,
+    Topology,
+    Vertex,
+    VertexId,
+)
 from autoscaler.telemetry import sentences
 
 
@@ -180,59 +193,75 @@ class Allotment:
 
     # -------------------------------------------------------------- sending
 
-    @contextmanager
-    def turn(self, subject: Subject, decision: Decision, now: Millis) -> Iterator[str | None]:
-        """Surround the sending; yields why it has to wait, if it has."""
-        who, grant = Holder(subject.application.id, subject.job_id), decision.grant
+    def turn_of(self, subject: Subject, decision: Decision) -> Turn:
+        """The turn that a decision has to wait for."""
+        grant = decision.grant
         present = {vertex.id: vertex.parallelism for vertex in self._vertices}
-        turn = Turn(
-            who=who,
+        return Turn(
+            who=Holder(subject.application.id, subject.job_id),
             queue=subject.application.queue,
             shrinks=all(target <= present.get(vertex, target) for vertex, target in decision.parallelism.items()),
             behind_s=_behind_s(decision.evaluations),
             new=0 if grant is None else grant.new,
         )
+
+    def turn_of_request(self, subject: Subject, request: Request) -> Turn:
+        """The turn that what is no decision of ours has to wait for."""
+        return Turn(
+            who=Holder(subject.application.id, subject.job_id),
+            queue=subject.application.queue,
+            shrinks=shrinks(request),
+            new=_new(request),
+            mends=request.kind is RequestKind.ROLL_BACK,
+        )
+
+    @contextmanager
+    def turn(self, turn: Turn, now: Millis) -> Iterator[str | None]:
+        """Surround the sending; yields why it has to wait, if it has."""
         why = self._market.asks.enter(turn, self._contract.policy, now)
         try:
             yield why
         finally:
-            self._market.asks.leave(who)
+            self._market.asks.leave(turn.who)
+
+    def needed_for(self, slots: int, foreign_slots: int) -> int:
+        """The TaskManagers the application needs for so many slots of the job, beside those of all its other jobs.
+
+        ``foreign_slots`` is what these hold now; what they asked for and have not got counts too.
+        """
+        neighbours = self._neighbours()
+        strangers = max(0, foreign_slots - neighbours.slots_held)
+        return whole(slots + neighbours.slots + strangers, self._contract.cluster.slots_per_task_manager)
 
     def sent(self, subject: Subject, request: Request, grant: Grant | None) -> None:
         """Note what was asked of YARN, or is to be given back to it, with a request that went out."""
         self.release.begin(request, subject.held)
-        application = subject.application
         if grant is None:
             return
         self._wish, self._asked = None, grant.granted
-        self._market.asks.sent(
-            Ask(
-                who=Holder(application.id, subject.job_id),
-                queue=application.queue,
-                user=application.user,
-                container=None if self._supply is None else self._supply.container,
-                needed=grant.task_managers or 0,
-                new=grant.new,
-                beyond=grant.beyond,
-                sent_at=request.sent_at or request.decided_at,
-                timeout=self._contract.policy.rescale_timeout,
-            )
-        )
+        container = None if self._supply is None else self._supply.container
+        self._note(subject, request, container, new=grant.new, beyond=grant.beyond)
 
-    def recalled(self, subject: Subject, request: Request) -> None:
-        """Note what a former process asked for with a request that is still open."""
-        needed, there, shape = request.needed_task_managers, subject.task_managers, self._contract.cluster
-        if needed is None or there is None or shape.task_manager_memory is None:
+    def asked(self, subject: Subject, request: Request) -> None:
+        """Note what was asked of YARN with a request that is no decision of ours, or is one of a former process that
+        is still open."""
+        if request.needed_task_managers is None:
             return
+        self._asked = request.target
+        memory = self._contract.cluster.task_manager_memory
+        container = None if memory is None else Resource(memory_mb=-(-memory // MB))
+        self._note(subject, request, container, new=_new(request), beyond=0)
+
+    def _note(self, subject: Subject, request: Request, container: Resource | None, *, new: int, beyond: int) -> None:
         self._market.asks.sent(
             Ask(
                 who=Holder(subject.application.id, subject.job_id),
                 queue=subject.application.queue,
                 user=subject.application.user,
-                container=Resource(memory_mb=-(-shape.task_manager_memory // MB)),
-                needed=needed,
-                new=max(0, needed - there),
-                beyond=0,
+                container=container,
+                needed=request.needed_task_managers or 0,
+                new=new,
+                beyond=beyond,
                 sent_at=request.sent_at or request.decided_at,
                 timeout=self._contract.policy.rescale_timeout,
             )
@@ -284,6 +313,11 @@ def _kept(wish: Demand, neighbours: Neighbours, slots_per_task_manager: int) -> 
     if neighbours.wait_for_slots:
         wish = replace(wish, policy=replace(wish.policy, whole_scale_down=False))
     return within_held(wish, neighbours.slots, slots_per_task_manager)
+
+
+def _new(request: Request) -> int:
+    """The TaskManagers a request needs beyond those that were there."""
+    return max(0, (request.needed_task_managers or 0) - (request.task_managers or 0))
 
 
 def _behind_s(evaluations: Mapping[VertexId, Evaluation]) -> float:

@@ -32,18 +32,20 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A rescale that could be sent now. ``behind_s`` is the time its sources are behind, in seconds."""
+    """A rescale that could be sent now. ``behind_s`` is the time its sources are behind, in seconds, ``mends`` whether
+    it takes back one that did harm."""
 
     who: Holder
     queue: str
     shrinks: bool
-    behind_s: float
     new: int
+    behind_s: float = 0.0
+    mends: bool = False
 
     @property
-    def rank(self) -> tuple[bool, float, Holder]:
-        """Scale-downs first, as they make room, then who is farthest behind."""
-        return not self.shrinks, -self.behind_s, self.who
+    def rank(self) -> tuple[bool, bool, float, Holder]:
+        """Roll-backs first, then scale-downs, as they make room, then who is farthest behind."""
+        return not self.mends, not self.shrinks, -self.behind_s, self.who
 
 
 @dataclass(slots=True)
@@ -138,8 +140,9 @@ class Asks:
             self._going.pop(who, None)
 
     def _crowd(self, turn: Turn, ahead: Collection[Turn], policy: Policy) -> str | None:
-        """A scale-down waits for others of its kind alone: it may make the very room that the rest waits for."""
-        most = policy.rescales_in_flight
+        """A scale-down waits for others of its kind alone: it may make the very room that the rest waits for. A
+        roll-back waits for none, as a rescale may be under way for a quarter of an hour while its job suffers."""
+        most = 0 if turn.mends else policy.rescales_in_flight
         under_way = {**self.flying(), **self._going} if most else {}
         flying = sum(shrinks or not turn.shrinks for shrinks in under_way.values())
         if not most or flying + len(ahead) < most:

@@ -97,8 +97,8 @@ class JobLoop:
             Release(env, self.watch),
             lambda: surroundings.neighbours(self.subject.job_id, env.clock()),
         )
-        upkeep = Upkeep(env, contract, self.watch, Sender(env, self.watch, surroundings.undisturbed))
-        self._pilot = Pilot(env, surroundings.acting, upkeep, self._allotment, self._notice)
+        upkeep = Upkeep(env, contract, Sender(env, self.watch, surroundings.undisturbed), self._allotment)
+        self._pilot = Pilot(env, surroundings.acting, upkeep, self._notice)
         self._due: Millis = 0
         self._poked_at: Millis = 0
         self._failures = 0
@@ -139,7 +139,7 @@ class JobLoop:
         offset = zlib.crc32(str(self.subject.key).encode()) % interval if spread else 0
         self._due = now + offset - self.contract.policy.decision_interval
         if self.watch.open is not None:
-            self._allotment.recalled(self.subject, self.watch.open)
+            self._allotment.asked(self.subject, self.watch.open)
             self._schedule(following(self._settle, now))
         else:
             self._schedule(following(self._poke, now + offset))

@@ -10,7 +10,6 @@ from autoscaler.core import decide, doubts, pacing
 from autoscaler.core.moment import Moment
 from autoscaler.loop import action
 from autoscaler.loop import attempt as attempts
-from autoscaler.loop.allotment import Allotment
 from autoscaler.loop.attempt import Attempt
 from autoscaler.loop.notice import Notice
 from autoscaler.loop.observe import Observer
@@ -57,16 +56,14 @@ class Pending:
 class Pilot:
     """Observes, decides, applies and records, for one job."""
 
-    def __init__(
-        self, env: Environment, acting: Callable[[], bool], upkeep: Upkeep, allotment: Allotment, notice: Notice
-    ) -> None:
+    def __init__(self, env: Environment, acting: Callable[[], bool], upkeep: Upkeep, notice: Notice) -> None:
         self._env = env
         self._acting = acting
         self._contract = upkeep.contract
         self._upkeep = upkeep
         self._watch = upkeep.watch
         self._notice = notice
-        self._allotment = allotment
+        self._allotment = upkeep.allotment
         self._observer: Observer | None = None
         self._samples: tuple[Sample, ...] = ()
         self._history = History()
@@ -216,7 +213,7 @@ class Pilot:
     def _send(self, attempt: Attempt, reason: str) -> action.Objection | None:
         policy, decision, subject = attempt.policy, attempt.decision, attempt.subject
         request = attempt.request(reason)
-        with self._allotment.turn(subject, decision, attempt.now) as waiting:
+        with self._allotment.turn(self._allotment.turn_of(subject, decision), attempt.now) as waiting:
             if waiting is not None:
                 return Reason.WAITS_ITS_TURN, f"{waiting}; wanted {attempt.wish}"
             if pacing.overdraft(attempt.past, attempt.wanted, policy, attempt.now) is not None:

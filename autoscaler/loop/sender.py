@@ -33,7 +33,7 @@ class Sender:
     def __init__(self, env: Environment, watch: Watch, undisturbed: Callable[[], bool]) -> None:
         self.refused: Refused | None = None
         self._env = env
-        self._watch = watch
+        self.watch = watch
         self._undisturbed = undisturbed
 
     def send(self, subject: Subject, request: Request, topology: Topology) -> action.Objection | None:
@@ -45,7 +45,7 @@ class Sender:
             if not open_for_sending:
                 return Reason.STOPPING, f"not sent, the autoscaler is stopping: {request.reason}"
             try:
-                if self._watch.learn(subject, self._env.clock()):
+                if self.watch.learn(subject, self._env.clock()):
                     return Reason.EXTERNAL_CHANGE, f"not sent, another autoscaler asked meanwhile: {request.reason}"
                 request = replace(request, id=self._env.memory.add_request(request))
             except StoreUnavailable as error:
@@ -54,7 +54,7 @@ class Sender:
             sent_at = self._env.clock()
             answer = _readable(_put(subject.flink, request, self._env.leadership.last_objection), topology)
             request = action.answered(request, answer, sent_at)
-            self._watch.store(request)
+            self.watch.store(request)
         self._env.journal.requested(request)
         if answer.result is PutResult.REJECTED:
             self._env.counters.add("requests_rejected")
@@ -69,8 +69,8 @@ class Sender:
             return Reason.UNREACHABLE, f"not sent: {answer.message}; wanted {request.reason}"
         self._env.counters.add("requests_sent")
         if request.kind is not RequestKind.WITHDRAW:
-            self._watch.end_trial("followed by another rescale", sent_at)
-        self._watch.begin(request, sent_at)
+            self.watch.end_trial("followed by another rescale", sent_at)
+        self.watch.begin(request, sent_at)
         return None
 
     def _objection(self, request: Request) -> action.Objection | None:

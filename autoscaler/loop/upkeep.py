@@ -10,13 +10,13 @@ from autoscaler.core import pacing
 from autoscaler.core.fare import NEWEST, fare_of, samples_of_attempt, slots_of
 from autoscaler.core.lifecycle import Seen
 from autoscaler.loop import action
+from autoscaler.loop.allotment import Allotment
 from autoscaler.loop.attempt import Attempt, flink_waits_ms
 from autoscaler.loop.contract import Contract
 from autoscaler.loop.ports import Environment
 from autoscaler.loop.sender import Sender
 from autoscaler.loop.storing import tolerated
 from autoscaler.loop.subject import Subject
-from autoscaler.loop.watch import Watch
 from autoscaler.model import (
     Bounds,
     Decision,
@@ -37,10 +37,11 @@ from autoscaler.telemetry import sentences
 class Upkeep:
     """Keeps one job's requirements what its record says."""
 
-    def __init__(self, env: Environment, contract: Contract, watch: Watch, sender: Sender) -> None:
+    def __init__(self, env: Environment, contract: Contract, sender: Sender, allotment: Allotment) -> None:
         self.contract = contract
-        self.watch = watch
+        self.watch = sender.watch
         self.sender = sender
+        self.allotment = allotment
         self._env = env
         self._settled: set[tuple[RequestKind, int | None]] = set()  # found to need no request
         self._ran_at: Mapping[VertexId, int] | None = None
@@ -285,13 +286,17 @@ class Upkeep:
         details: JobDetails,
         now: Millis,
     ) -> action.Objection | None:
-        """Send a request to go to a parallelism by new requirements, from those that are live."""
+        """Send a request to go to a parallelism by new requirements, from those that are live, when it is its turn.
+
+        One that only lowers bounds to what runs asks YARN for nothing and waits for nobody.
+        """
         target, wanted, live = change
         flink = subject.flink
         managers = flink.task_managers()
         waits = flink_waits_ms(self.contract, subject.flink_version, flink.checkpoint_interval_ms(subject.job_id))
         vertices = details.topology.vertices
-        held = slots_of(vertices, {})
+        slots, held = slots_of(vertices, target), slots_of(vertices, {})
+        foreign = max(0, managers.slots_total - managers.slots_available - held)
         request = replace(
             self._request(subject, kind, reason, now),
             before=frozen({v.id: v.parallelism for v in vertices}) or frozen(target),
@@ -299,12 +304,21 @@ class Upkeep:
             requirements=wanted,
             former=live,
             running_since=details.running_since or 0,
-            slots=slots_of(vertices, target),
-            foreign_slots=max(0, managers.slots_total - managers.slots_available - held),
+            slots=slots,
+            foreign_slots=foreign,
             flink_waits_ms=waits,
             task_managers=managers.count,
         )
-        return self.sender.send(subject, request, details.topology)
+        if kind is RequestKind.WITHDRAW:
+            return self.sender.send(subject, request, details.topology)
+        request = replace(request, needed_task_managers=self.allotment.needed_for(slots, foreign))
+        with self.allotment.turn(self.allotment.turn_of_request(subject, request), now) as waiting:
+            if waiting is not None:
+                return Reason.WAITS_ITS_TURN, f"{waiting}; wanted {reason}"
+            refused = self.sender.send(subject, request, details.topology)
+        if refused is None:
+            self.allotment.asked(subject, self.watch.open or request)
+        return refused
 
     @staticmethod
     def _request(subject: Subject, kind: RequestKind, reason: str, now: Millis) -> Request:

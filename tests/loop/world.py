@@ -390,7 +390,8 @@ class FakeFlink:
         self._called("task managers")
         used = sum(max(job.parallelism.values()) for job in self.jobs_there if job.present)
         slots = sum(max(*job.parallelism.values(), job.held_slots) for job in self.jobs_there if job.present)
-        return TaskManagers(count=-(-slots // 2), slots_total=slots, slots_available=slots - used)
+        each = int(self.config.get("taskmanager.numberOfTaskSlots", "1"))
+        return TaskManagers(count=-(-slots // each), slots_total=slots, slots_available=slots - used)
 
     def task_manager_list(self) -> tuple[TaskManager, ...]:
         self._called("task manager list")
