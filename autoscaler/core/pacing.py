@@ -16,6 +16,7 @@ DAY: Millis = 86_400_000
 LONGEST_BACK_OFF: Millis = 6 * 3_600_000
 FLAPS = 3  # changes of parallelism that nobody asked for, within
 FLAPPING_WITHIN: Millis = 3_600_000
+FLAPPING = f"its parallelism changed {FLAPS} times and more within an hour without a request"
 REMEMBERED = 100  # requests of one job that are looked back on; at six a day and a withdrawal each, a week
 
 Objection = tuple[Reason, str]
@@ -74,13 +75,12 @@ def somebody_elses_change_is_kept(past: Past, _wish: Wish, policy: Policy, now: 
     return Reason.EXTERNAL_CHANGE, f"{adopted.reason}; left as it is until {until}"
 
 
-def the_job_must_not_flap(_past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
-    """A loop of Flink's own is not mended by a restart more."""
-    flaps = [at for at in wish.unasked if now - at < FLAPPING_WITHIN]
-    if policy.external_change_hold <= 0 or len(flaps) < FLAPS:
+def the_job_must_not_flap(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
+    """A loop of Flink's own is not mended by a restart more. A pin ends it, and what then falls behind may grow."""
+    until = flapping_until(wish.unasked, policy, now)
+    if until is None or (wish.behind_ms is not None and _was_pinned_since(past, wish.unasked[-1])):
         return None
-    said = f"its parallelism changed {len(flaps)} times within an hour without a request"
-    return Reason.FLAPPING, f"{said}; left as it is until {_clock(flaps[-FLAPS] + FLAPPING_WITHIN)}"
+    return Reason.FLAPPING, f"{FLAPPING}; left as it is until {_clock(until)}"
 
 
 def a_probation_is_not_disturbed(past: Past, wish: Wish, _policy: Policy, _now: Millis) -> Objection | None:
@@ -151,6 +151,18 @@ RULES: tuple[Rule, ...] = (  # first to object wins
 
 
 # ------------------------------------------------------------------ what the record says
+
+
+def flapping_until(unasked: Sequence[Millis], policy: Policy, now: Millis) -> Millis | None:
+    """Return until when a job is left alone whose parallelism changed at such times without a request."""
+    flaps = [at for at in unasked if now - at < FLAPPING_WITHIN]
+    if policy.external_change_hold <= 0 or len(flaps) < FLAPS:
+        return None
+    return flaps[-FLAPS] + FLAPPING_WITHIN
+
+
+def _was_pinned_since(past: Past, at: Millis) -> bool:
+    return any(each.kind is RequestKind.PIN and _was_sent(each) and each.decided_at >= at for each in past)
 
 
 def trial_of(past: Past) -> Request | None:

@@ -78,6 +78,8 @@ class Upkeep:
         if refused is not None:
             return refused[1]
         said = self.restore(subject, details, now) if self.watch.open is None else None
+        if said is None and self.watch.open is None:
+            said = self._hold_still(subject, details, now)
         trial = self.watch.trial
         if said is None and trial is not None:
             left = sentences.seconds(trial.life.since + self.contract.policy.probation - now)
@@ -127,6 +129,28 @@ class Upkeep:
             job=str(subject.key),
             detail=sentences.changes(window.topology, before, present),
         )
+
+    def _hold_still(self, subject: Subject, details: JobDetails, now: Millis) -> str | None:
+        """Pin a job that flaps to what it runs at below its upper bounds, which restarts nothing; return what is said.
+
+        TaskManagers that come back restart it no more then. Its lower bounds stay as they are: raised to the upper
+        ones they would end the job with the next TaskManager that is lost. If it falls behind it may grow again.
+        """
+        policy = self.contract.policy
+        until = pacing.flapping_until(self._unasked, policy, now)
+        if until is None:
+            return None
+        live, topology = subject.flink.requirements(subject.job_id), details.topology
+        present = frozen({v.id: v.parallelism for v in topology.vertices})
+        wanted = action.lowered(live, present)
+        if dict(wanted) == dict(live) or self.adopt(subject, live, topology, now):
+            return f"{pacing.FLAPPING}; left as it is for {sentences.seconds(until - now)} more"
+        said = f"pinned, as {pacing.FLAPPING}: {sentences.changes(topology, _uppers(live), present)}"
+        refused = self._send(subject, RequestKind.PIN, said, (present, wanted, live), details, now)
+        if refused is None:
+            self._env.counters.add("flapping_pinned")
+            self._env.journal.warn("flapping job pinned", job=str(subject.key), detail=said)
+        return said if refused is None else refused[1]
 
     # -------------------------------------------------------------- what has to follow a request
 

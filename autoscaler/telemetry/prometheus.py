@@ -32,6 +32,7 @@ class Counters:
     requests_overdrawn: int = 0
     external_changes: int = 0
     requirements_lost: int = 0
+    flapping_pinned: int = 0
     store_errors: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -52,6 +53,7 @@ HELP = {
     "requests_overdrawn": "Rescales beyond the budget, of jobs that fell behind",
     "external_changes": "Resource requirements that somebody else changed, and that were adopted",
     "requirements_lost": "Resource requirements lost with an ApplicationMaster",
+    "flapping_pinned": "Jobs pinned because their parallelism kept changing without a request",
     "store_errors": "Writes to the store that failed",
 }
 

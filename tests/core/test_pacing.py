@@ -71,6 +71,17 @@ def test_a_flapping_job_is_left_alone() -> None:
     assert why([], replace(UP, unasked=times), external_change_hold=0) is None
 
 
+def test_a_pinned_flapping_job_may_grow_when_it_falls_behind() -> None:
+    """Before it is pinned more slots would only be lost again; what was pinned before the newest change is no pin."""
+    wish = replace(BEHIND, unasked=(NOW - 59 * MINUTE, NOW - 30 * MINUTE, NOW - 5 * MINUTE))
+    pin = closed(NOW - 4 * MINUTE, kind=RequestKind.PIN)
+    assert why([], wish) is Reason.FLAPPING
+    assert why([pin], wish) is None
+    assert why([pin], replace(wish, behind_ms=None)) is Reason.FLAPPING
+    assert why([closed(NOW - 6 * MINUTE, kind=RequestKind.PIN)], wish) is Reason.FLAPPING
+    assert why([replace(pin, state=RequestState.VOID)], wish) is Reason.FLAPPING
+
+
 def test_a_probation_is_disturbed_by_growth_alone() -> None:
     """What is watched is not taken away again before it was seen to be bad; a job that needs more still gets it."""
     trial = in_phase(Phase.PROBATION, sent_at=NOW - HOUR)

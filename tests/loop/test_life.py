@@ -317,19 +317,59 @@ def test_bounds_that_change_nothing_yet_are_somebody_elses_all_the_same(world: W
     assert world.counters.requests_rolled_back == 0
 
 
-def test_a_flapping_job_is_left_alone(world: World, log: Log) -> None:
-    """Parallelism that keeps changing without a request is reported, and not answered by a restart more."""
-    job = rescaled(world, paced(external_change__hold="30 min"))
-    for _ in range(3):
+def flapping(world: World, **more: str) -> FakeJob:
+    """A job of 7 whose TaskManagers come and go, at its third fall to 4."""
+    job = rescaled(world, paced(external_change__hold="30 min", **more))
+    for to in (4, 7, 4, 7, 4):
         world.run(30)
-        job.rescale(**{WORKER: 4})
-        world.run(30)
-        job.rescale(**{WORKER: 7})
-    job.rate = 8_000.0
-    world.run(200)
+        job.rescale(**{WORKER: to})
+    return job
+
+
+def test_a_flapping_job_is_pinned_without_a_restart(world: World, log: Log) -> None:
+    """Its upper bounds are lowered to what runs while it is small, once, and said; its lower bounds stay. When its
+    TaskManagers are back it is not restarted for them, nor by us for an hour."""
+    job = flapping(world)
+    since = job.running_since
+    world.run(30)
+    assert job.puts[1:] == [{SOURCE: Bounds(lower=1, upper=6), WORKER: Bounds(lower=1, upper=4)}]
+    assert world.requests()[0].kind is RequestKind.PIN
+    assert world.requests()[0].state is RequestState.ACHIEVED
+    said = "its parallelism changed 3 times and more within an hour without a request"
+    assert f"pinned, as {said}: enrich 7→4" in world.requests()[0].reason
+    job.grant()
+    job.rate = 300.0
+    world.run(1_800)
+    assert (job.running_since, len(job.puts)) == (since, 2)
     assert world.status().reason is Reason.FLAPPING
-    assert len(job.puts) == 1
+    assert f"{said}; left as it is until" in world.status().detail
     assert len([line for line in log if line["event"] == "parallelism changed without a request"]) == 3
+    assert len([line for line in log if line["event"] == "flapping job pinned"]) == 1
+    assert world.counters.flapping_pinned == 1
+    world.run(1_900)
+    assert len(job.puts) > 2, "after an hour of quiet it is scaled again"
+
+
+def test_a_pinned_flapping_job_that_falls_behind_grows(world: World) -> None:
+    """A pin must not cost a night: a lag beyond the threshold that grows ends it."""
+    job = flapping(world)
+    world.run(30)
+    assert len(job.puts) == 2
+    job.rate = 3_000.0
+    world.run(600)
+    assert job.puts[-1][WORKER].upper > 4
+
+
+def test_an_operator_ends_the_wait_of_a_flapping_job(world: World) -> None:
+    """`resume JOB --for` takes it up anew: it is scaled by its load from then on."""
+    job = flapping(world)
+    world.run(30)
+    job.rate = 300.0
+    world.run(300)
+    assert (len(job.puts), world.status().reason) == (2, Reason.FLAPPING)
+    world.store.set_command(replace(pinned("true", at=world.time.now), option="job.autoscaler.scaling.enabled"))
+    world.run(150)
+    assert len(job.puts) > 2
 
 
 # ------------------------------------------------------------------ another attempt, another application
