@@ -72,11 +72,13 @@ def _vertex_status(vertex: Vertex, window: Window, decision: Decision) -> Vertex
     evaluation = decision.evaluations.get(vertex.id, NOTHING_EVALUATED)
     sizing = decision.sizings.get(vertex.id, Sizing(current=vertex.parallelism, parallelism=vertex.parallelism))
     load = evaluation.load if evaluation.load is not None else newest.load if newest else None
+    wanted = decision.advised.get(vertex.id, vertex.parallelism)
     return VertexStatus(
         id=vertex.id,
         name=vertex.name,
         parallelism=vertex.parallelism,
-        wanted=decision.advised.get(vertex.id, vertex.parallelism),
+        wanted=wanted,
+        granted=wanted if decision.grant is None else decision.grant.granted.get(vertex.id, wanted),
         rate=_records_per_s(window.samples, vertex.id),
         target_rate=evaluation.target_rate,
         lag=newest.lag if newest else None,

@@ -13,12 +13,15 @@ from autoscaler.model.samples import Sample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VertexStatus:
-    """One line of what a user sees of a vertex now. ``utilization`` is a ratio, ``rate`` records per second in."""
+    """One line of what a user sees of a vertex now. ``granted`` is what of ``wanted`` the cluster has room for, and
+    ``limits`` what stood between the model's wish and that. ``utilization`` is a ratio, ``rate`` records per second in.
+    """
 
     id: VertexId
     name: str
     parallelism: int
     wanted: int
+    granted: int | None = None
     rate: float | None = None
     target_rate: float | None = None
     lag: float | None = None

@@ -100,6 +100,11 @@ def _job_metrics(statuses: list[JobStatus]) -> Iterator[Metric]:
     families = {
         "parallelism": GaugeMetricFamily("autoscaler_vertex_parallelism", "Parallelism now", labels=VERTEX),
         "wanted": GaugeMetricFamily("autoscaler_vertex_wanted_parallelism", "Parallelism wanted", labels=VERTEX),
+        "granted": GaugeMetricFamily(
+            "autoscaler_vertex_granted_parallelism",
+            "What of the parallelism wanted the cluster has room for",
+            labels=VERTEX,
+        ),
         "rate": GaugeMetricFamily("autoscaler_vertex_input_rate", "Records per second in", labels=VERTEX),
         "target_rate": GaugeMetricFamily(
             "autoscaler_vertex_target_rate", "Records per second it must be able to process", labels=VERTEX
@@ -107,6 +112,11 @@ def _job_metrics(statuses: list[JobStatus]) -> Iterator[Metric]:
         "lag": GaugeMetricFamily("autoscaler_vertex_lag_records", "Records waiting at a source", labels=VERTEX),
         "utilization": GaugeMetricFamily("autoscaler_vertex_utilization_ratio", "Share of time busy", labels=VERTEX),
     }
+    limits = GaugeMetricFamily(
+        "autoscaler_vertex_limited",
+        "1 for each limit between what the model wants and the parallelism a vertex is given",
+        labels=[*VERTEX, "limit"],
+    )
     for status in statuses:
         key = status.key
         labels = [key.cluster, key.application, status.application_id, key.job, status.job_id or ""]
@@ -119,7 +129,9 @@ def _job_metrics(statuses: list[JobStatus]) -> Iterator[Metric]:
                 value = getattr(vertex, name)
                 if value is not None:
                     family.add_metric([*labels, vertex.id, vertex.name], value)
-    yield from (info, seen_at, managers, *families.values())
+            for limit in dict.fromkeys(vertex.limits):
+                limits.add_metric([*labels, vertex.id, vertex.name, limit.value], 1)
+    yield from (info, seen_at, managers, *families.values(), limits)
 
 
 def fleet_collector(

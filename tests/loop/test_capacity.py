@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.cluster import Queue, Rejected, TaskManager, Transient, UserShare, YarnScheduler
-from autoscaler.model import Bounds, JobKey, Reason, RequestState, Resource
+from autoscaler.model import Bounds, JobKey, Limit, Reason, RequestState, Resource
 from tests.loop.conftest import Log
 from tests.loop.world import ADAPTIVE, SOURCE, WORKER, FakeFlink, FakeJob, World, a_node
 
@@ -78,6 +78,9 @@ def test_nothing_can_be_given_until_there_is_room(world: World) -> None:
     assert status.reason is Reason.NO_CAPACITY
     assert status.detail.startswith("wanted orders 1→7, enrich 1→8; nodes have")
     assert "room for 0 TaskManagers" in status.detail
+    worker = next(vertex for vertex in status.vertices if vertex.id == WORKER)
+    assert (worker.parallelism, worker.wanted, worker.granted) == (1, 8, 1)
+    assert Limit.CAPACITY in worker.limits
     assert {v.id: v.wanted for v in status.vertices} == {SOURCE: 7, WORKER: 8}
     world.yarn.nodes_there = (a_node("node-1", 50),)
     world.run(60)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from prometheus_client.exposition import generate_latest
 
-from autoscaler.model import VertexStatus
+from autoscaler.model import Limit, VertexStatus
 from autoscaler.telemetry import Counters, fleet_collector
 from tests.store.builders import KEY, a_status
 
@@ -30,6 +30,21 @@ def test_a_vertex_has_its_numbers_and_names() -> None:
     assert registry.get_sample_value("autoscaler_vertex_input_rate", labels) == 1_000
     assert registry.get_sample_value("autoscaler_vertex_utilization_ratio", labels) == 0.8
     assert registry.get_sample_value("autoscaler_vertex_lag_records", labels) is None
+
+
+def test_a_vertex_that_gets_less_than_it_wants_says_by_what() -> None:
+    """Granted beside wanted, and a series of 1 for each limit, once; what limits nothing is no series."""
+    short = replace(VERTEX, granted=3, limits=(Limit.ALIGNMENT, Limit.CAPACITY, Limit.CAPACITY))
+    status = replace(STATUS, vertices=(short, replace(VERTEX, id="f" * 32, name="sink", granted=5)))
+    page = generate_latest(fleet_collector(Counters(), lambda: [status], dict, lambda: True)).decode()
+    enrich = [line for line in page.splitlines() if 'vertex_name="enrich"' in line]
+    assert [line.split()[-1] for line in enrich if line.startswith("autoscaler_vertex_granted_parallelism")] == ["3.0"]
+    limits = [line for line in page.splitlines() if line.startswith("autoscaler_vertex_limited{")]
+    assert [('limit="alignment"' in line, 'limit="capacity"' in line) for line in limits] == [
+        (True, False),
+        (False, True),
+    ]
+    assert all('vertex_name="enrich"' in line and line.endswith(" 1.0") for line in limits)
 
 
 def test_a_job_has_its_reason_and_link() -> None:

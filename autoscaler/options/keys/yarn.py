@@ -52,9 +52,9 @@ OURS = (
         emr="30 min",
         apache="0 s",
         fills="external_change_hold",
-        help="How long a job is left alone after somebody else changed its resource requirements. One whose parallelism "
-        "changed three times within an hour without a request is pinned to what it runs at, which restarts nothing, and "
-        "left alone for an hour, unless it falls behind. 0 takes no notice of either.",
+        help="How long a job is left alone after somebody else changed its resource requirements. One whose "
+        "parallelism changed three times within an hour without a request is pinned to what it runs at, which restarts "
+        "nothing, and left alone for an hour, unless it falls behind. 0 takes no notice of either.",
     ),
 )
 
@@ -256,8 +256,8 @@ CAPACITY = (
         fills="rescales_in_flight",
         low=0,
         help="How many jobs of the whole cluster may be under a rescale at once, this one included; `0` for any "
-        "number. A roll-back counts and waits for none, a scale-down waits for other scale-downs alone; of the rest the "
-        "job that is farthest behind goes first.",
+        "number. A roll-back counts and waits for none, a scale-down waits for other scale-downs alone; of the rest "
+        "the job that is farthest behind goes first.",
     ),
     Key(
         name="yarn.fleet.task-managers-per-minute",
