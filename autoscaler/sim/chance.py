@@ -15,9 +15,9 @@ _NORMALS = 8192
 
 
 class Chance:
-    """A source of draws for one run."""
+    """A source of draws for one run, or for one of several jobs in it."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str) -> None:
         self.seed = seed
         stream = self.stream("normals")
         self._normals = [stream.gauss(0.0, 1.0) for _ in range(_NORMALS)]

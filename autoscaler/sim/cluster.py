@@ -10,6 +10,7 @@ from collections.abc import Callable
 from autoscaler.model import Millis
 from autoscaler.sim.chance import Chance
 from autoscaler.sim.job import SimJob
+from autoscaler.sim.pool import SlotPool
 from autoscaler.sim.scenario import Fault, Scenario, vertex_id
 from autoscaler.sim.yarn import Node, SimYarn
 
@@ -17,8 +18,8 @@ MINUTE: Millis = 60_000
 
 
 class SimCluster:
-    """YARN, and one application per scenario. Time passes only by ``advance``; ``at_peak`` starts the job at what its
-    largest load needs."""
+    """YARN, and one application: of one job, or a session cluster with several. Time passes only by ``advance``;
+    ``at_peak`` starts each job at what its largest load needs. ``job`` is the first, which faults of a job befall."""
 
     def __init__(self, scenario: Scenario, seed: int, began: Millis, *, at_peak: bool = False) -> None:
         self.scenario = scenario
@@ -28,7 +29,21 @@ class SimCluster:
         self._steps: list[tuple[Millis, int, Callable[[Millis], None]]] = []
         self._count = itertools.count()
         self.yarn = SimYarn(scenario.cluster, self.chance, self.at, began)
-        self.job = SimJob(scenario, self.chance, self.yarn, began, at_peak=at_peak)
+        self.pool = SlotPool(self.yarn)
+        self.jobs = tuple(
+            SimJob(
+                scenario.model_copy(update={"job": spec}),
+                self.chance if spec is scenario.job else Chance(f"{seed}/{spec.name}"),
+                self.pool,
+                began,
+                at_peak=at_peak,
+            )
+            for spec in scenario.jobs
+        )
+        self.job = self.jobs[0]
+        for job in self.jobs:
+            if job.spec.ends is not None:
+                self.at(began + round(job.spec.ends * MINUTE), job.finish)
         for fault in scenario.faults:
             self._plan(fault)
 
@@ -41,22 +56,30 @@ class SimCluster:
         steps = self._steps
         while steps and steps[0][0] <= now:
             when, _, step = heapq.heappop(steps)
-            self.job.flow_to(when)
-            self.now = when
+            self._flow_to(when)
             step(when)
-        self.job.flow_to(now)
+        self._flow_to(now)
+
+    def _flow_to(self, now: Millis) -> None:
+        for job in self.jobs:
+            job.flow_to(now)
         self.now = now
 
     @property
     def slot_ms(self) -> int:
         """Slots held times milliseconds so far."""
-        self.yarn.count(self.job.holder, self.now)
-        return self.job.holder.slot_ms
+        self.yarn.count(self.pool.holder, self.now)
+        return self.pool.holder.slot_ms
 
     @property
     def master_answers(self) -> bool:
         """Whether the ApplicationMaster has a place to run."""
-        return self.job.holder.master is not None
+        return self.pool.holder.master is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the application is over, as one job's is with that; a session waits for the next."""
+        return not self.scenario.is_session and self.job.ended
 
     # -------------------------------------------------------------- faults
 
@@ -82,8 +105,8 @@ class SimCluster:
         self.job.stop(now, "a task failed")
 
     def _task_manager_lost(self, _: Fault, now: Millis, __: Millis) -> None:
-        if registered := self.job.holder.registered:
-            self.yarn.release(self.job.holder, registered[0], now, lost=True)
+        if registered := self.pool.holder.registered:
+            self.yarn.release(self.pool.holder, registered[0], now, lost=True)
 
     def _selectivity(self, fault: Fault, _: Millis, end: Millis) -> None:
         vertex = vertex_id(fault.vertex or "")
@@ -120,5 +143,8 @@ class SimCluster:
         self.at(end, lambda _: setattr(self, "rm_answers", True))
 
     def _am_restart(self, _: Fault, now: Millis, __: Millis) -> None:
-        self.yarn.move_master(self.job.holder)
-        self.job.restart_master(now)
+        self.yarn.move_master(self.pool.holder)
+        for job in self.jobs:
+            job.restart_master(now)
+        if not self.job.spec.high_availability:
+            self.pool.restart(now)

@@ -82,8 +82,12 @@ def simulate(
         finally:
             if outside is not None:
                 outside.close()
-        key = JobKey(cluster=CLUSTER, application=f"{scenario.job.name}-app", job=scenario.job.name)
-        requests = [Reason(r.sent_at or r.decided_at, r.reason, r.state) for r in store.requests(key, 10_000)]
+        keys = [
+            JobKey(cluster=CLUSTER, application=f"{scenario.job.name}-app", job=each.name) for each in scenario.jobs
+        ]
+        found = [request for key in keys for request in store.requests(key, 10_000)]
+        requests = [Reason(r.sent_at or r.decided_at, r.reason, r.state) for r in found]
+        requests.sort(key=lambda request: request.at, reverse=True)
     record = recorder.finish(edge.calls)
     return Run(
         policy=policy.name,
@@ -91,7 +95,11 @@ def simulate(
         scores=score(record, scenario, BEGAN),
         record=record,
         requests=requests,
-        topology=[vertex.name for vertex in scenario.job.vertices],
+        topology=[
+            f"{job.name}: {vertex.name}" if scenario.is_session else vertex.name
+            for job in scenario.jobs
+            for vertex in job.vertices
+        ],
     )
 
 

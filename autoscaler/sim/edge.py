@@ -19,7 +19,8 @@ from autoscaler.sim import flink_documents as flink
 from autoscaler.sim import flink_metrics
 from autoscaler.sim import yarn_documents as yarn
 from autoscaler.sim.cluster import SimCluster
-from autoscaler.sim.job import Phase, SimJob
+from autoscaler.sim.job import SimJob
+from autoscaler.sim.meters import Fetched
 from autoscaler.sim.scenario import VertexSpec
 
 GRAPH_CACHE: Millis = 3_000  # web.refresh-interval: /jobs/:id and /checkpoints may be this old
@@ -47,16 +48,16 @@ class HtmlAnswer(Exception):  # noqa: N818 - as above
 
 
 class Edge:
-    """Answers what YARN, its proxy and Flink would, now. ``put`` is told of each change of requirements before it is
-    made."""
+    """Answers what YARN, its proxy and Flink would, now. ``puts`` are told of each change of requirements before it
+    is made."""
 
     def __init__(self, cluster: SimCluster, settings: Mapping[str, str], proxy: str = "http://proxy:20888") -> None:
         self.cluster = cluster
         self.proxy = proxy
         self.calls = 0
-        self.puts: list[Callable[[Mapping[VertexId, Bounds]], None]] = []
+        self.puts: list[Callable[[SimJob, Mapping[VertexId, Bounds]], None]] = []
         self._settings = settings
-        self._cached: dict[str, tuple[Millis, str, Any]] = {}
+        self._cached: dict[str, tuple[Millis, Any]] = {}
 
     def answer(self, method: str, url: str, body: bytes = b"") -> Answered:
         """Answer one request. Raises NoAnswer and HtmlAnswer."""
@@ -69,7 +70,7 @@ class Edge:
         own = f"/proxy/{yarn.application_id(self.cluster)}/"
         if not path.startswith(own):
             raise HtmlAnswer(404, "<h1>Application could not be found in RM or history server</h1>")
-        if not self.cluster.master_answers or self.cluster.job.phase is Phase.FAILED:
+        if not self.cluster.master_answers or self.cluster.ended:
             raise HtmlAnswer(500, "<h1>HTTP ERROR 500 java.net.ConnectException: Connection refused</h1>")
         flink_path = path.removeprefix(own).removeprefix("v1/")
         if method == "PUT":
@@ -102,37 +103,45 @@ class Edge:
     # -------------------------------------------------------------- Flink
 
     def _flink(self, path: str, query: Query) -> Answered:
-        job, now = self.cluster.job, self.cluster.now
+        jobs, now = self.cluster.jobs, self.cluster.now
         if path.startswith("jobs/") and path != "jobs/overview":
-            own = flink.job_id(job)
-            if path.split("/")[1] != own:
+            found = self._job_of(path)
+            if found is None:
                 return _no_job(path)
-            return self._job(path.removeprefix(f"jobs/{own}").strip("/"), query)
-        names, aggregates = query.get("get", ()), query.get("agg") or ALL_AGGREGATES
+            return self._job(found, path.removeprefix(f"jobs/{flink.job_id(found)}").strip("/"), query)
+        first, names, aggregates = jobs[0], query.get("get", ()), query.get("agg") or ALL_AGGREGATES
         known: Mapping[str, Callable[[], Any]] = {
-            "config": lambda: flink.config(job),
-            "overview": lambda: flink.overview(job),
-            "jobs": lambda: flink.jobs(job),
-            "jobs/overview": lambda: flink.jobs_overview(job, now),
-            "jobmanager/config": lambda: flink.configuration(job, self._settings),
-            "jobmanager/metrics": lambda: flink_metrics.manager_metrics(job, names),
-            "taskmanagers": lambda: flink.task_managers(job, now),
-            "taskmanagers/metrics": lambda: flink_metrics.worker_metrics(job, names, aggregates),
+            "config": lambda: flink.config(first),
+            "overview": lambda: flink.overview(jobs),
+            "jobs": lambda: flink.job_ids(jobs),
+            "jobs/overview": lambda: flink.jobs_overview(jobs, now),
+            "jobmanager/config": lambda: flink.configuration(first, self._settings),
+            "jobmanager/metrics": lambda: flink_metrics.manager_metrics(jobs, names),
+            "taskmanagers": lambda: flink.task_managers(first, now),
+            "taskmanagers/metrics": lambda: flink_metrics.worker_metrics(first, names, aggregates),
         }
         if path not in known:
             return _error(404, f"Unable to load requested file /{path}.")
         if path.endswith("/metrics"):
-            job.metrics.read(now)
+            self._fetched()
         return Answered(200, known[path]())
 
-    def _job(self, path: str, query: Query) -> Answered:
-        job, now = self.cluster.job, self.cluster.now
+    def _job_of(self, path: str) -> SimJob | None:
+        own = path.split("/")[1]
+        return next((job for job in self.cluster.jobs if flink.job_id(job) == own), None)
+
+    def _fetched(self) -> Mapping[int, Fetched | None]:
+        """What the JobManager's one metric store holds of each job; asking has it refreshed for all of them."""
+        return {job.number: job.metrics.read(self.cluster.now) for job in self.cluster.jobs}
+
+    def _job(self, job: SimJob, path: str, query: Query) -> Answered:
+        now = self.cluster.now
         known: Mapping[str, Callable[[], Any]] = {
-            "": lambda: self._cache(path, lambda: flink.job_details(job, now, job.metrics.read(now))),
+            "": lambda: self._cache(job, path, lambda: flink.job_details(job, now, self._fetched()[job.number])),
             "config": lambda: _execution_config(job),
             "status": lambda: {"status": flink.STATE_OF[job.phase][0]},
             "metrics": lambda: flink_metrics.job_metrics(job, now, query.get("get", ())),
-            "checkpoints": lambda: self._cache(path, lambda: flink.checkpoints(job)),
+            "checkpoints": lambda: self._cache(job, path, lambda: flink.checkpoints(job)),
             "checkpoints/config": lambda: flink.checkpoint_config(job),
             "resource-requirements": lambda: flink.requirements(job),
             "exceptions": lambda: {"exceptionHistory": {"entries": [], "truncated": False}},
@@ -141,21 +150,20 @@ class Edge:
             return Answered(200, known[path]())
         if path.startswith("vertices/") and path.endswith("/subtasks/metrics"):
             vertex = next((v for v in job.vertices if v.id == path.split("/")[1]), None)
-            return Answered(200, [] if vertex is None else self._metrics(vertex, query))
+            return Answered(200, [] if vertex is None else self._metrics(job, vertex, query))
         return _error(404, f"Unable to load requested file /jobs/{flink.job_id(job)}/{path}.")
 
-    def _cache(self, path: str, render: Callable[[], Any]) -> Any:
+    def _cache(self, job: SimJob, path: str, render: Callable[[], Any]) -> Any:
         """Flink keeps what it read of a job for 3 seconds."""
-        now, own = self.cluster.now, flink.job_id(self.cluster.job)
-        at, whose, document = self._cached.get(path, (now - GRAPH_CACHE, own, None))
-        if now - at >= GRAPH_CACHE or whose != own:
+        now, key = self.cluster.now, f"{flink.job_id(job)}/{path}"
+        at, document = self._cached.get(key, (now - GRAPH_CACHE, None))
+        if now - at >= GRAPH_CACHE:
             document = render()
-            self._cached[path] = (now, own, document)
+            self._cached[key] = (now, document)
         return document
 
-    def _metrics(self, vertex: VertexSpec, query: Query) -> list[dict[str, Any]]:
-        job = self.cluster.job
-        fetched = job.metrics.read(self.cluster.now)
+    def _metrics(self, job: SimJob, vertex: VertexSpec, query: Query) -> list[dict[str, Any]]:
+        fetched = self._fetched()[job.number]
         if "get" not in query:
             return list(flink_metrics.metric_names(job, vertex, fetched))
         return flink_metrics.metric_values(job, vertex, fetched, query["get"], query.get("agg") or ALL_AGGREGATES)
@@ -163,7 +171,6 @@ class Edge:
     # -------------------------------------------------------------- requirements
 
     def _put(self, path: str, body: bytes) -> Answered:
-        job = self.cluster.job
         parts = path.split("/")
         if len(parts) != 3 or parts[0] != "jobs" or parts[2] != "resource-requirements":
             return _error(404, f"Unable to load requested file /{path}.")
@@ -172,13 +179,14 @@ class Edge:
             return _error(400, "Request did not match expected format JobResourceRequirementsBody.")
         if not bounds:
             return _error(400, "Request body does not specify resource requirements.")
-        if parts[1] != flink.job_id(job):
+        job = self._job_of(path)
+        if job is None:
             return _no_job(path)
         problems = _problems(job, bounds)
         if problems:
             return _error(400, "\n".join(problems))
         for told in self.puts:
-            told(bounds)
+            told(job, bounds)
         job.put(bounds, self.cluster.now)
         self._cached.clear()
         return Answered(200, {})

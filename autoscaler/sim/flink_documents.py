@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autoscaler.model import Millis
@@ -38,11 +38,12 @@ STATE_OF: JobState = {  # the job's state, and that of its tasks; none while the
     Phase.WAITING: ("CREATED", None),
     Phase.RESTORING: ("RUNNING", "initializing"),
     Phase.FAILED: ("FAILED", None),
+    Phase.FINISHED: ("FINISHED", "finished"),
 }
 
 
 def job_id(job: SimJob) -> str:
-    return f"{job.holder.number:024x}{job.generation:08x}"
+    return f"{job.number:024x}{job.generation:08x}"
 
 
 def config(job: SimJob) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def configuration(job: SimJob, settings: Mapping[str, str]) -> list[dict[str, st
         "taskmanager.memory.process.size": f"{round(spec.task_manager_gb * MB)}m",
         "jobmanager.memory.process.size": f"{round(spec.master_gb * MB)}m",
         "execution.checkpointing.interval": f"{round(job.spec.checkpoint_interval_s * 1000)} ms",
-        "execution.target": "embedded",
+        "execution.target": "yarn-session" if job.scenario.is_session else "embedded",
         "high-availability.type": "zookeeper" if job.spec.high_availability else "NONE",
         "job.autoscaler.enabled": "true",
         **settings,
@@ -74,29 +75,36 @@ def configuration(job: SimJob, settings: Mapping[str, str]) -> list[dict[str, st
     return [{"key": key, "value": value} for key, value in mine.items()]
 
 
-def overview(job: SimJob) -> dict[str, Any]:
+def overview(jobs: Sequence[SimJob]) -> dict[str, Any]:
     """``/overview``"""
-    running = job.phase in (Phase.RUNNING, Phase.RESTORING, Phase.STOPPING)
+    pool, held = jobs[0].pool, 0
+    for job in jobs:
+        restarts = job.phase is Phase.STOPPING
+        held += pool.held_by(job) if restarts or job.used else 0
     return {
-        "taskmanagers": len(job.holder.registered),
-        "slots-total": job.slots,
-        "slots-available": max(0, job.slots - max(job.used, min(job.needed, job.slots) if running else 0)),
-        "jobs-running": int(job.phase is not Phase.FAILED),
-        "jobs-finished": 0,
+        "taskmanagers": len(pool.holder.registered),
+        "slots-total": pool.slots,
+        "slots-available": max(0, pool.slots - held),
+        "jobs-running": sum(not job.ended for job in jobs),
+        "jobs-finished": sum(job.phase is Phase.FINISHED for job in jobs),
         "jobs-cancelled": 0,
-        "jobs-failed": int(job.phase is Phase.FAILED),
-        "flink-version": job.scenario.flink,
+        "jobs-failed": sum(job.phase is Phase.FAILED for job in jobs),
+        "flink-version": jobs[0].scenario.flink,
         "flink-commit": "0000000",
     }
 
 
-def jobs(job: SimJob) -> dict[str, Any]:
+def job_ids(jobs: Sequence[SimJob]) -> dict[str, Any]:
     """``/jobs``"""
-    return {"jobs": [{"id": job_id(job), "status": STATE_OF[job.phase][0]}]}
+    return {"jobs": [{"id": job_id(job), "status": STATE_OF[job.phase][0]} for job in jobs]}
 
 
-def jobs_overview(job: SimJob, now: Millis) -> dict[str, Any]:
+def jobs_overview(jobs: Sequence[SimJob], now: Millis) -> dict[str, Any]:
     """``/jobs/overview``: never cached."""
+    return {"jobs": [_overview_line(job, now) for job in jobs]}
+
+
+def _overview_line(job: SimJob, now: Millis) -> dict[str, Any]:
     state, tasks = STATE_OF[job.phase]
     counts = dict.fromkeys(STATES, 0)
     total = sum(job.parallelism.values()) if tasks else 0
@@ -106,7 +114,7 @@ def jobs_overview(job: SimJob, now: Millis) -> dict[str, Any]:
         "jid": job_id(job),
         "name": job.spec.name,
         "start-time": job.began,
-        "end-time": now if state == "FAILED" else -1,
+        "end-time": now if job.ended else -1,
         "duration": now - job.began,
         "state": state,
         "last-modification": job.running_since,
@@ -116,7 +124,7 @@ def jobs_overview(job: SimJob, now: Millis) -> dict[str, Any]:
         line["pending-operators"] = 0
     if job.version >= (2, 3):
         line |= {"jobType": "STREAMING", "schedulerType": "Adaptive"}
-    return {"jobs": [line]}
+    return line
 
 
 def job_details(job: SimJob, now: Millis, fetched: Fetched | None) -> dict[str, Any]:
@@ -313,7 +321,7 @@ def task_managers(job: SimJob, now: Millis) -> dict[str, Any]:
 
 def _task_manager(job: SimJob, one: TaskManager, now: Millis) -> dict[str, Any]:
     slots, memory = job.yarn.spec.slots_per_task_manager, job.yarn.task_manager_mb
-    used = job.slots_used_on(one)
+    used = job.pool.used_on(one)
     resource = {
         "cpuCores": float(slots),
         "taskHeapMemory": memory * 4 // 10,

@@ -99,13 +99,14 @@ def _operator(name: str) -> str:
     return name[:80]
 
 
-def manager_metrics(job: SimJob, names: Sequence[str]) -> list[dict[str, str]]:
+def manager_metrics(jobs: Sequence[SimJob], names: Sequence[str]) -> list[dict[str, str]]:
     """``/jobmanager/metrics``: those of the names that are known, values as text."""
+    pool = jobs[0].pool
     known = {
-        "taskSlotsTotal": job.slots,
-        "taskSlotsAvailable": max(0, job.slots - job.used),
-        "numRegisteredTaskManagers": len(job.holder.registered),
-        "numRunningJobs": int(job.phase is not Phase.FAILED),
+        "taskSlotsTotal": pool.slots,
+        "taskSlotsAvailable": max(0, pool.slots - sum(job.used for job in jobs)),
+        "numRegisteredTaskManagers": len(pool.holder.registered),
+        "numRunningJobs": sum(not job.ended for job in jobs),
     }
     if not names:
         return [{"id": name} for name in known]

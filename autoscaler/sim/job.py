@@ -14,9 +14,10 @@ from autoscaler.sim.checkpoints import Checkpoint, Checkpoints
 from autoscaler.sim.flow import Flow, Stage
 from autoscaler.sim.load import CELL_S, Arrivals, arrivals
 from autoscaler.sim.meters import Fetched, Meter, MetricStore
+from autoscaler.sim.pool import SlotPool
 from autoscaler.sim.scenario import Scenario, VertexSpec
-from autoscaler.sim.slots import parallelism_with, placement, slots_needed, used_by
-from autoscaler.sim.yarn import Holder, SimYarn, TaskManager
+from autoscaler.sim.slots import parallelism_with, slots_needed, used_by
+from autoscaler.sim.yarn import Holder, TaskManager
 
 CANCEL: Millis = 2_000  # tasks stop and the job waits for slots again
 STABILIZATION: Millis = 10_000  # resource-stabilization-timeout, while slots are missing
@@ -24,8 +25,6 @@ COOLDOWN: Millis = 30_000  # scaling-interval.min, executing.cooldown-after-resc
 STABILIZED_AFTER: Millis = 60_000  # executing.resource-stabilization-timeout, 2.0 and later
 MOST_FAILED_CHECKPOINTS = 2
 GIVE_UP_WAITING: Millis = 300_000  # resource-wait-timeout
-SLOT_IDLE: Millis = 50_000  # slot.idle.timeout
-TASK_MANAGER_IDLE: Millis = 30_000  # resourcemanager.taskmanager-timeout
 WARM_FROM, WARM_AFTER_S = 0.6, 90.0
 DOWNTIME_SIGMA = 0.35
 SIZED_BY_S = 600.0
@@ -39,6 +38,7 @@ class Phase(StrEnum):
     WAITING = "waiting for slots"
     RESTORING = "restoring"
     FAILED = "failed"
+    FINISHED = "finished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class SimJob:
     Times are epoch milliseconds; ``began`` is the start of the simulation, from which the load counts.
     """
 
-    def __init__(self, scenario: Scenario, chance: Chance, yarn: SimYarn, began: Millis, *, at_peak: bool) -> None:
+    def __init__(self, scenario: Scenario, chance: Chance, pool: SlotPool, began: Millis, *, at_peak: bool) -> None:
         self.scenario, self.spec = scenario, scenario.job
         self.vertices = self.spec.vertices
         self.ids = tuple(vertex.id for vertex in self.vertices)
@@ -88,23 +88,25 @@ class SimJob:
         self.no_metrics = False
         self.checkpoints_fail = False
         self.watchers: list[Callable[[SimJob], None]] = []
-        self.chance, self.yarn = chance, yarn
-        self._at = yarn.schedule
+        self.chance, self.pool, self.yarn = chance, pool, pool.yarn
+        self._at = self.yarn.schedule
         self.metrics = MetricStore(self._fetch)
         self.initial = self._initial_parallelism(at_peak=at_peak)
         self.requirements: Mapping[VertexId, Bounds] = self._submitted()
-        self.holder = Holder(number=1, changed=self._workers_changed)
-        yarn.join(self.holder, self._workers_needed(), began)
+        self.slots_on: Mapping[str, int] = {}
+        self._changed_at = self.tasks_since = began
+        self.parallelism: Mapping[VertexId, int] = {}
+        pool.join(self, began)
+        self.number = len(pool.jobs)  # in its application
         self._base = dict.fromkeys(self.arrivals, 0.0)  # records of each source read before this attempt
         self.checkpoints = self._first_checkpoints(began)
-        self._changed_at = began
         self._stopped_at = began
         self._why = "started"
         self._before: Mapping[VertexId, int] = dict(self.initial)
         start = parallelism_with(self.slots, self.groups, self.requirements)
         assert start is not None, "a job needs at least one slot to start"
-        self.parallelism: Mapping[VertexId, int] = start
-        self.running_since = self.tasks_since = began
+        self.parallelism = start
+        self.running_since = began
         self._build(dict.fromkeys(self.arrivals, 0.0))
         self.lag_known_at = dict.fromkeys(self.arrivals, began)
         self._warm_from = began - round(WARM_AFTER_S * 1000)
@@ -115,30 +117,46 @@ class SimJob:
     # -------------------------------------------------------------- what it is
 
     @property
+    def holder(self) -> Holder:
+        return self.pool.holder
+
+    @property
     def slots(self) -> int:
-        """Slots of the TaskManagers that have registered."""
-        return len(self.holder.registered) * self.yarn.spec.slots_per_task_manager
+        """Slots of the TaskManagers that have registered, but for those other jobs have."""
+        return self.pool.slots_for(self)
 
     @property
     def needed(self) -> int:
-        return slots_needed(self.groups, self.requirements)
+        return 0 if self.ended else slots_needed(self.groups, self.requirements)
 
     @property
     def used(self) -> int:
-        return used_by(self.groups, self.parallelism) if self.phase in (Phase.RUNNING, Phase.RESTORING) else 0
+        if self.phase not in (Phase.RUNNING, Phase.RESTORING) or not self.parallelism:
+            return 0
+        return used_by(self.groups, self.parallelism)
+
+    @property
+    def runs(self) -> bool:
+        return self.phase is Phase.RUNNING
+
+    @property
+    def ended(self) -> bool:
+        return self.phase in (Phase.FAILED, Phase.FINISHED)
+
+    @property
+    def settled_since(self) -> Millis:
+        """Since when neither its requirements nor its tasks changed."""
+        return max(self._changed_at, self.tasks_since)
 
     @property
     def packs(self) -> bool:
         said = self.yarn.spec.packs
         return self.version >= (1, 19) if said is None else said
 
-    def slots_used_on(self, task_manager: TaskManager) -> int:
-        return self._in_use[task_manager.id] if self.used else 0
-
     def lag(self) -> Mapping[VertexId, float]:
         """Records of each source that were not read yet."""
-        stages = self.flow.stages
-        return {v: sum(stages[i].lag) for i, v in self._source_places}
+        stages = () if self.phase is Phase.FINISHED else self.flow.stages
+        return {v: sum(stages[i].lag) for i, v in self._source_places if stages}
 
     def positions(self) -> Mapping[VertexId, float]:
         """Records each source has read, those it will read again not counted."""
@@ -156,7 +174,7 @@ class SimJob:
             arriving = [0.0 if source is None else source.rate(elapsed) for source in self._sources]
             if self.phase is Phase.RUNNING:
                 self.flow.step(seconds, arriving, self._warmth(self.now))
-            else:
+            elif self.phase is not Phase.FINISHED:
                 self.flow.wait(seconds, arriving)
             self.now = to
             if to == end:
@@ -179,18 +197,12 @@ class SimJob:
             return
         self.requirements = dict(requirements)
         self._changed_at = now
-        self.yarn.declare(self.holder, self._workers_needed(), now)
-        if self.phase is Phase.WAITING:
-            self._try_start(now)
-        else:
-            self._check(now)
-        self._plan_release(now)
+        self.pool.declare(self, now)
+        self.slots_came(now)
+        self.pool.plan_release(now)
         if self.version >= (2, 0):
             longest = (MOST_FAILED_CHECKPOINTS + 1) * self.spec.checkpoint_interval_s
             self._at(now + round(longest * 1000), lambda at: self._check(at, trigger=True))
-
-    def _workers_needed(self) -> int:
-        return -(-self.needed // self.yarn.spec.slots_per_task_manager)
 
     def _check(self, now: Millis, *, trigger: bool = False) -> None:
         """Rescale if the slots held allow another parallelism, when the version's rules say so."""
@@ -212,15 +224,30 @@ class SimJob:
     def _possible(self) -> Mapping[VertexId, int] | None:
         return parallelism_with(self.slots, self.groups, self.requirements, lowest=self.version < (1, 19))
 
-    def _workers_changed(self, now: Millis, task_manager: TaskManager, joined: bool) -> None:
-        if joined:
-            if self.phase is Phase.WAITING:
-                self._try_start(now)
-            else:
-                self._check(now)
-            self._plan_release(now)
-        elif self.phase in (Phase.RUNNING, Phase.RESTORING) and task_manager.id in self._in_use:
+    def slots_came(self, now: Millis) -> None:
+        """There may be more slots for it than before."""
+        if self.phase is Phase.WAITING:
+            self._try_start(now)
+        else:
+            self._check(now)
+
+    def worker_lost(self, task_manager: TaskManager, now: Millis) -> None:
+        if self.phase in (Phase.RUNNING, Phase.RESTORING) and task_manager.id in self.slots_on:
             self.stop(now, f"TaskManager {task_manager.id} was lost")
+
+    def finish(self, now: Millis) -> None:
+        """All its records are read."""
+        if not self.ended:
+            self._end(Phase.FINISHED, now)
+
+    def _end(self, phase: Phase, now: Millis) -> None:
+        """Its slots are left to the other jobs of its session, TaskManagers that nobody needs are given back."""
+        self.attempt += 1
+        self.phase = phase
+        self.slots_on = {}
+        self._changed_at = now
+        self.pool.declare(self, now)
+        self.pool.plan_release(now)
 
     # -------------------------------------------------------------- attempts
 
@@ -258,7 +285,7 @@ class SimJob:
 
     def _give_up(self, now: Millis) -> None:
         if self.phase is Phase.WAITING:
-            self.phase = Phase.FAILED
+            self._end(Phase.FAILED, now)
 
     def _try_start(self, now: Millis, *, with_what_is_there: bool = False) -> None:
         if self.phase is not Phase.WAITING:
@@ -299,8 +326,9 @@ class SimJob:
             )
         )
         self._plan_checkpoint(now)
-        self._plan_release(now)
+        self.pool.plan_release(now)
         self._check(now)
+        self.pool.freed(self, now)
 
     def _in_attempt(self, when: Millis, step: Callable[[Millis], None]) -> None:
         """At a time, unless the job was restarted meanwhile."""
@@ -309,11 +337,9 @@ class SimJob:
 
     def _build(self, lag: Mapping[VertexId, float]) -> None:
         """The stages of a new attempt, on the TaskManagers there are."""
-        workers = self.holder.registered
-        each = self.yarn.spec.slots_per_task_manager
-        places = placement(used_by(self.groups, self.parallelism), len(workers), each, packs=self.packs)
-        speeds = [workers[place].speed for place in places]
-        self._in_use = Counter(workers[place].id for place in places)
+        workers = self.pool.place(self, used_by(self.groups, self.parallelism))
+        self._speeds = speeds = [worker.speed for worker in workers]
+        self.slots_on = Counter(worker.id for worker in workers)
         stages, offset = [], self._slot_offsets()
         for vertex in self.vertices:
             p = self.parallelism[vertex.id]
@@ -341,9 +367,7 @@ class SimJob:
     def retune(self) -> None:
         """A fault changed skew or selectivity: the present attempt feels it too."""
         self.capacities.forget()
-        workers = self.holder.registered
-        places = placement(self.used, len(workers), self.yarn.spec.slots_per_task_manager, packs=self.packs)
-        speeds, offset = [workers[place].speed for place in places], self._slot_offsets()
+        speeds, offset = self._speeds, self._slot_offsets()
         for vertex, stage in zip(self.vertices, self.flow.stages, strict=True):
             stage.inputs = self._inputs(vertex)
             stage.selectivity = self.capacities.sends(vertex)
@@ -376,38 +400,17 @@ class SimJob:
         self.checkpoints.complete(now)
         self._check(now, trigger=True)
 
-    # -------------------------------------------------------------- giving TaskManagers back
-
-    def _plan_release(self, now: Millis) -> None:
-        """Look for idle TaskManagers when slots and TaskManagers have been idle for their time-outs."""
-        spare = self.slots - self.needed
-        if spare >= self.yarn.spec.slots_per_task_manager:
-            self._at(now + SLOT_IDLE + TASK_MANAGER_IDLE, self._release)
-
-    def _release(self, now: Millis) -> None:
-        """Give back TaskManagers no slot of which is used, down to what is required."""
-        idle_for = now - max(self._changed_at, self.tasks_since)
-        if self.phase is not Phase.RUNNING or idle_for < SLOT_IDLE + TASK_MANAGER_IDLE:
-            if self.phase is Phase.RUNNING:
-                self._at(now + SLOT_IDLE + TASK_MANAGER_IDLE - idle_for, self._release)
-            return
-        keep = self._workers_needed()
-        for task_manager in reversed(self.holder.registered):
-            if len(self.holder.task_managers) > keep and task_manager.id not in self._in_use:
-                self.yarn.release(self.holder, task_manager, now)
-
     # -------------------------------------------------------------- the ApplicationMaster
 
     def restart_master(self, now: Millis) -> None:
         """Another attempt of the ApplicationMaster; without high availability nothing of the job survives it."""
+        if self.phase is Phase.FINISHED:
+            return
         self.stop(now, "the ApplicationMaster was restarted")
         self.metrics.forget()
         if not self.spec.high_availability:
             self.requirements = self._submitted()
             self.generation += 1
-            for task_manager in list(self.holder.task_managers):
-                self.yarn.release(self.holder, task_manager, now)
-            self.yarn.declare(self.holder, self._workers_needed(), now)
 
     def _submitted(self) -> Mapping[VertexId, Bounds]:
         return {v: Bounds(lower=1, upper=p) for v, p in self.initial.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoscaler.model import Bounds, Millis, VertexId
@@ -54,24 +54,55 @@ class Record:
 
 
 class Recorder:
-    """Watches one job. ``cap`` is the largest parallelism its settings allow a vertex."""
+    """Watches all jobs of a cluster. ``cap`` is the largest parallelism their settings allow a vertex."""
 
     def __init__(self, cluster: SimCluster, cap: Callable[[VertexId], int]) -> None:
-        self.record = Record()
-        self._cluster, self._cap = cluster, cap
-        self._floor = {v: max(1e-9, a.mean / 100) for v, a in cluster.job.arrivals.items()}
-        cluster.job.watchers.append(self._cell)
+        self._cluster = cluster
+        self._watched = {job.number: _Watched(cluster, job, cap) for job in cluster.jobs}
 
-    def asked(self, bounds: Mapping[VertexId, Bounds]) -> None:
-        """Requirements are about to change."""
-        job = self._cluster.job
-        self.record.asked.append(Asked(self._cluster.now, dict(bounds), tuple(self._broken(job, bounds))))
+    def asked(self, job: SimJob, bounds: Mapping[VertexId, Bounds]) -> None:
+        """A job's requirements are about to change."""
+        self._watched[job.number].asked(bounds)
 
     def finish(self, calls: int) -> Record:
-        self.record.changes = list(self._cluster.job.changes)
-        self.record.slot_ms = self._cluster.slot_ms
-        self.record.calls = calls
-        return self.record
+        """What happened to all jobs together: of time lags the worst, of all else the sum."""
+        each = [watched.record for watched in self._watched.values()]
+        return Record(
+            minutes=[_together(minutes) for minutes in zip(*(one.minutes for one in each), strict=True)],
+            time_lags=[max(lags) for lags in zip(*(one.time_lags for one in each), strict=True)],
+            asked=sorted((asked for one in each for asked in one.asked), key=lambda asked: asked.at),
+            changes=sorted((change for job in self._cluster.jobs for change in job.changes), key=lambda c: c.up_at),
+            down_cells=sum(one.down_cells for one in each),
+            slot_ms=self._cluster.slot_ms,
+            calls=calls,
+        )
+
+
+def _together(minutes: Sequence[Minute]) -> Minute:
+    return Minute(
+        at=minutes[0].at,
+        arriving=sum(each.arriving for each in minutes),
+        lag=sum(each.lag for each in minutes),
+        time_lag_s=max(each.time_lag_s for each in minutes),
+        running=all(each.running for each in minutes),
+        parallelism=tuple(p for each in minutes for p in each.parallelism),
+        held=minutes[0].held,
+        least=sum(each.least for each in minutes),
+    )
+
+
+class _Watched:
+    """One job."""
+
+    def __init__(self, cluster: SimCluster, job: SimJob, cap: Callable[[VertexId], int]) -> None:
+        self.record = Record()
+        self._cluster, self._job, self._cap = cluster, job, cap
+        self._floor = {v: max(1e-9, a.mean / 100) for v, a in job.arrivals.items()}
+        job.watchers.append(self._cell)
+
+    def asked(self, bounds: Mapping[VertexId, Bounds]) -> None:
+        broken = tuple(self._broken(self._job, bounds))
+        self.record.asked.append(Asked(self._cluster.now, dict(bounds), broken))
 
     def _cell(self, job: SimJob) -> None:
         record, elapsed = self.record, (job.now - job.began) / 1000.0
@@ -80,10 +111,13 @@ class Recorder:
             if records > 0:
                 time_lag = max(time_lag, self._time_lag(job, source, records, elapsed))
         record.time_lags.append(time_lag)
-        record.down_cells += job.phase is not Phase.RUNNING
+        gone = job.phase is Phase.FINISHED
+        record.down_cells += not (job.runs or gone)
         if len(record.time_lags) % CELLS_A_MINUTE:
             return
-        rates = {v: (a.until(elapsed) - a.until(elapsed - 60.0)) / 60.0 for v, a in job.arrivals.items()}
+        rates = {
+            v: 0.0 if gone else (a.until(elapsed) - a.until(elapsed - 60.0)) / 60.0 for v, a in job.arrivals.items()
+        }
         each = self._cluster.yarn.spec.slots_per_task_manager
         record.minutes.append(
             Minute(
@@ -91,10 +125,10 @@ class Recorder:
                 arriving=sum(rates.values()),
                 lag=sum(job.lag().values()),
                 time_lag_s=time_lag,
-                running=job.phase is Phase.RUNNING,
-                parallelism=tuple(job.parallelism.values()),
+                running=job.runs or gone,
+                parallelism=tuple(0 if gone else p for p in job.parallelism.values()),
                 held=len(job.holder.task_managers) * each,
-                least=least_slots(job, rates),
+                least=0 if gone else least_slots(job, rates),
             )
         )
 

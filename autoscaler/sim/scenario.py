@@ -87,9 +87,11 @@ class VertexSpec(_Model):
 
 class JobSpec(_Model):
     """The job. ``downtime_s`` is the median without restoring state; ``noise`` the deviation of busy gauges among
-    subtasks. ``high_availability``: requirements and job id survive the ApplicationMaster."""
+    subtasks. ``high_availability``: requirements and job id survive the ApplicationMaster. ``ends`` is the minute at
+    which the job has finished, if it does."""
 
     name: str = "orders"
+    ends: Positive | None = None
     records_per_slot: Positive
     vertices: tuple[VertexSpec, ...] = Field(min_length=1)
     start_parallelism: int | None = Field(default=None, ge=1)
@@ -176,7 +178,11 @@ class Fault(_Model):
 
 
 class Scenario(_Model):
-    """One simulation, but for the seed. ``changes`` are the minutes after which convergence is measured."""
+    """One simulation, but for the seed. ``changes`` are the minutes after which convergence is measured.
+
+    ``beside`` are further jobs: with any the application is a session cluster, whose TaskManagers they share. Faults of
+    a job are those of ``job``.
+    """
 
     name: str
     about: str
@@ -184,6 +190,7 @@ class Scenario(_Model):
     flink: str = "1.20.1"
     settings: Mapping[str, str] = Field(default_factory=dict)
     job: JobSpec
+    beside: tuple[JobSpec, ...] = ()
     cluster: ClusterSpec = Field(default_factory=ClusterSpec)
     faults: tuple[Fault, ...] = ()
     changes: tuple[float, ...] = ()
@@ -212,6 +219,22 @@ class Scenario(_Model):
             if fault.kind in ("selectivity", "hot-key") and (fault.vertex is None or fault.value is None):
                 raise ValueError(f"fault {fault.kind} needs a vertex and a value")
         return self
+
+    @model_validator(mode="after")
+    def _names_of_jobs(self) -> Scenario:
+        names = [job.name for job in self.jobs]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"two jobs are called {twice[0]!r}")
+        return self
+
+    @property
+    def jobs(self) -> tuple[JobSpec, ...]:
+        return (self.job, *self.beside)
+
+    @property
+    def is_session(self) -> bool:
+        return bool(self.beside)
 
     @property
     def version(self) -> tuple[int, int]:

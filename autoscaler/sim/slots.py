@@ -37,13 +37,13 @@ def parallelism_with(
     return {v: min(requirements[v].upper, given[g]) for g, members in groups.items() for v in members}
 
 
-def placement(slots: int, task_managers: int, slots_each: int, *, packs: bool) -> list[int]:
-    """The TaskManager, by index, of each slot in use: filled one after the other, or spread over all of them."""
-    if task_managers == 0:
-        return []
+def placement(slots: int, free: Sequence[int], *, packs: bool) -> list[int]:
+    """The TaskManager, by index, of each slot that a job starts to use: filled one after the other, or spread over all
+    of them. ``free`` are the slots of each that no other job uses."""
     if packs:
-        return [slot // slots_each for slot in range(slots)]
-    return [slot % task_managers for slot in range(slots)]
+        return [index for index, count in enumerate(free) for _ in range(count)][:slots]
+    rounds = range(max(free, default=0))
+    return [index for turn in rounds for index, count in enumerate(free) if turn < count][:slots]
 
 
 def used_by(groups: Groups, parallelism: Mapping[VertexId, int]) -> int:

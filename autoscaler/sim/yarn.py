@@ -112,11 +112,13 @@ class SimYarn:
         return self.total_mb if self.spec.queue_gb is None else round(self.spec.queue_gb * MB)
 
     def join(self, holder: Holder, task_managers: int, now: Millis) -> None:
-        """An application starts with TaskManagers that run already, as many of them as there is room for."""
-        self.holders.append(holder)
-        holder.counted_at = now
+        """An application, or one job more of it, starts with TaskManagers that run already, as many of them as there is
+        room for."""
+        if holder not in self.holders:
+            self.holders.append(holder)
+            holder.counted_at = now
+            self._place_master(holder)
         holder.wanted = task_managers
-        self._place_master(holder)
         while holder.pending and (node := self._fit(self.task_manager_mb)) is not None:
             self._allocate(holder, node, now).registered = True
 

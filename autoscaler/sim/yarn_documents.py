@@ -17,7 +17,7 @@ APPLICATION_TYPE = "Apache Flink"
 
 
 def application_id(cluster: SimCluster) -> str:
-    return f"application_{cluster.yarn.started_at}_{cluster.job.holder.number:04d}"
+    return f"application_{cluster.yarn.started_at}_{cluster.pool.holder.number:04d}"
 
 
 def info(cluster: SimCluster) -> dict[str, Any]:
@@ -43,9 +43,10 @@ def applications(cluster: SimCluster, proxy: str, states: Sequence[str], kinds: 
 
 def application(cluster: SimCluster, proxy: str) -> dict[str, Any]:
     """``/ws/v1/cluster/apps/:id``"""
-    job, yarn, holder = cluster.job, cluster.yarn, cluster.job.holder
-    ended, master = job.phase is Phase.FAILED, holder.master
-    state = "FAILED" if ended else "RUNNING" if master is not None else "ACCEPTED"
+    job, yarn, holder = cluster.job, cluster.yarn, cluster.pool.holder
+    ended, master = cluster.ended, holder.master
+    over = "FINISHED" if job.phase is Phase.FINISHED else "FAILED"
+    state = over if ended else "RUNNING" if master is not None else "ACCEPTED"
     count, own = len(holder.task_managers), application_id(cluster)
     container = f"container_{own.removeprefix('application_')}_{holder.attempt:02d}_000001"
     memory = count * yarn.task_manager_mb + (yarn.master_mb if master is not None else 0)
@@ -55,7 +56,7 @@ def application(cluster: SimCluster, proxy: str) -> dict[str, Any]:
         "name": f"{job.spec.name}-app",
         "queue": QUEUE,
         "state": state,
-        "finalStatus": "FAILED" if ended else "UNDEFINED",
+        "finalStatus": ("SUCCEEDED" if over == "FINISHED" else over) if ended else "UNDEFINED",
         "progress": 100.0,
         "trackingUI": "History" if ended else "ApplicationMaster" if master is not None else "UNASSIGNED",
         "diagnostics": "",

@@ -68,7 +68,7 @@ class Episode:
         self._senders: list[Process] = []
         key = JobKey(cluster=CLUSTER, application=f"{world.scenario.job.name}-app", job=world.scenario.job.name)
         self.observer = Observer(world, self._cluster, self._host, store, key, self._senders)
-        self._edge.puts.append(self.observer.asked)
+        self._edge.puts.append(lambda _, bounds: self.observer.asked(bounds))
         self._passes = self._faulty = self._daemons = 0
         self._seen = (0, 0, self._cluster.job.generation)
         self._until_lull = 0

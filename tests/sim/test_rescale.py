@@ -32,8 +32,9 @@ def test_too_few_slots_are_divided(slots: int, expected: dict[str, int] | None) 
 
 def test_slots_are_packed_or_spread() -> None:
     """Packed slots leave TaskManagers idle; spread ones keep every one of them busy."""
-    assert placement(3, 3, 2, packs=True) == [0, 0, 1]
-    assert placement(3, 3, 2, packs=False) == [0, 1, 2]
+    assert placement(3, [2, 2, 2], packs=True) == [0, 0, 1]
+    assert placement(3, [2, 2, 2], packs=False) == [0, 1, 2]
+    assert placement(3, [1, 0, 2], packs=True) == placement(3, [1, 0, 2], packs=False) == [0, 2, 2]
 
 
 def test_a_restart_costs_its_downtime_and_the_replay() -> None:

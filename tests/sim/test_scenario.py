@@ -23,11 +23,11 @@ job:
 """
 
 
-def test_all_thirteen_workloads_ship() -> None:
-    """Every workload has a file of its name, with a sentence about it."""
+def test_all_workloads_ship() -> None:
+    """Every workload has a file of its name, with a sentence about it: the thirteen of one job, and a session."""
     assert set(shipped()) == {
         *("flat", "step", "cosine", "ramp", "walk", "sine", "diurnal", "commute", "spikes", "outage", "burst"),
-        *("1-to-500", "no-signal"),
+        *("1-to-500", "no-signal", "session"),
     }
     for name in shipped():
         assert load_scenario(name).name == name

@@ -94,8 +94,8 @@ def broken_by(asked: dict[str, Bounds], *, job: dict[str, Any] | None = None, **
     recorder = Recorder(cluster, lambda _: 16)
     cluster.job.metrics.read(cluster.now)
     after(cluster, 3 if fault.get("kind") == "job-restart" else 60)
-    recorder.asked(asked)
-    return recorder.record.asked[0].broken
+    recorder.asked(cluster.job, asked)
+    return recorder.finish(0).asked[0].broken
 
 
 def test_a_sound_request_breaks_nothing() -> None:
