@@ -33,7 +33,7 @@ from autoscaler.commands.operator import (
     unset_option,
 )
 from autoscaler.commands.options import show_options
-from autoscaler.commands.replay import replay_command
+from autoscaler.commands.replay import Replayed, replay_command
 from autoscaler.commands.show import show_history, show_status
 from autoscaler.commands.simulate import Wanted, serve_command, simulate_command
 from autoscaler.options import EMR, PROFILES
@@ -202,6 +202,8 @@ def _add_simulate(commands: Commands) -> None:
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="with --serve: times the clock (1)")
     replayed = "decide anew what the SQLite file of a daemon recorded; 1 if any decision differs"
     parser.add_argument("--replay", type=Path, metavar="STORE", help=replayed)
+    through = "with --replay: play it to the whole loop over simulated REST answers, not to the decisions alone"
+    parser.add_argument("--over-rest", action="store_true", help=through)
     parser.add_argument("--job", metavar="JOB", help="with --replay: whose decisions, if the store holds several jobs")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a page with the curves into a folder")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -342,6 +344,8 @@ def _decide(options: argparse.Namespace) -> int:
 def _simulate(options: argparse.Namespace) -> int:
     if (options.replay is None) == (not options.scenario):
         raise CommandError("simulate: name either scenarios or a recording with --replay STORE")
+    if options.replay is None and options.over_rest:
+        raise CommandError("simulate: --over-rest plays a recording; name one with --replay STORE")
     if options.replay is None and options.job is not None:
         raise CommandError(f"simulate: --job {options.job}: only a recording, --replay STORE, has jobs to choose from")
     if options.replay is not None:
@@ -349,7 +353,14 @@ def _simulate(options: argparse.Namespace) -> int:
         given = [f"--{name}" for name, value in of_scenarios.items() if value is not None]
         if given:
             raise CommandError(f"simulate: {', '.join(given)} are for scenarios; leave them out with --replay")
-        return replay_command(options.replay, options.job, options.policy, options.set, as_json=options.json)
+        recording = Replayed(
+            file=options.replay,
+            job=options.job,
+            decider=options.policy,
+            settings=options.set,
+            over_rest=options.over_rest,
+        )
+        return replay_command(recording, as_json=options.json)
     if options.serve is not None:
         return serve_command(
             options.scenario[0], options.serve, options.speed, options.seed, options.set, service.system_clock

@@ -21,7 +21,15 @@ class SimCluster:
     """YARN, and one application: of one job, or a session cluster with several. Time passes only by ``advance``;
     ``at_peak`` starts each job at what its largest load needs. ``job`` is the first, which faults of a job befall."""
 
-    def __init__(self, scenario: Scenario, seed: int, began: Millis, *, at_peak: bool = False) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        began: Millis,
+        *,
+        at_peak: bool = False,
+        job_of: Callable[..., SimJob] = SimJob,
+    ) -> None:
         self.scenario = scenario
         self.began = self.now = began
         self.chance = Chance(seed)
@@ -31,7 +39,7 @@ class SimCluster:
         self.yarn = SimYarn(scenario.cluster, self.chance, self.at, began)
         self.pool = SlotPool(self.yarn)
         self.jobs = tuple(
-            SimJob(
+            job_of(
                 scenario.model_copy(update={"job": spec}),
                 self.chance if spec is scenario.job else Chance(f"{seed}/{spec.name}"),
                 self.pool,

@@ -103,7 +103,9 @@ def simulate(
     )
 
 
-def fleet_on(edge: Edge, time: VirtualTime, store: Store, profile: str) -> Fleet:
+def fleet_on(
+    edge: Edge, time: VirtualTime, store: Store, profile: str, discovery_interval: Millis = DISCOVERY_INTERVAL
+) -> Fleet:
     """The daemon's loop on a simulated edge; everything in it is what the daemon runs."""
     http = DirectHttp(edge)
     managers, journal = Managers(http, [RM]), Journal()
@@ -122,7 +124,7 @@ def fleet_on(edge: Edge, time: VirtualTime, store: Store, profile: str) -> Fleet
             own=Own,
             managers=managers,
             leases=store,
-            lease_time=lambda: lease_time(DISCOVERY_INTERVAL),
+            lease_time=lambda: lease_time(discovery_interval),
             clock=time.clock,
             uptime=time.clock,
             journal=journal,
@@ -136,7 +138,7 @@ def fleet_on(edge: Edge, time: VirtualTime, store: Store, profile: str) -> Fleet
         above=lambda _application, _job: (),
         spread=False,
     )
-    return Fleet(environment, orders, DISCOVERY_INTERVAL)
+    return Fleet(environment, orders, discovery_interval)
 
 
 def checked_settings(settings: Mapping[str, str]) -> int:

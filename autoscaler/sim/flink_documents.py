@@ -179,7 +179,7 @@ def _vertex(job: SimJob, vertex: VertexSpec, status: str, now: Millis, fetched: 
         "end-time": -1,
         "duration": now - job.running_since,
         "tasks": NONE_OF_THEM | {status: parallelism},
-        "metrics": _io_metrics(job, vertex, reading),
+        "metrics": _io_metrics(job, vertex, reading, known=fetched is not None and fetched.complete),
     }
     if job.version >= (1, 20):
         found["slotSharingGroupId"] = _group_id(vertex)
@@ -190,8 +190,7 @@ def _group_id(vertex: VertexSpec) -> str:
     return f"{sum(vertex.group.encode()):032x}"
 
 
-def _io_metrics(job: SimJob, vertex: VertexSpec, reading: VertexReading | None) -> dict[str, Any]:
-    known = reading is not None
+def _io_metrics(job: SimJob, vertex: VertexSpec, reading: VertexReading | None, *, known: bool) -> dict[str, Any]:
     records_in = 0 if reading is None or (vertex.is_source and job.version < (2, 0)) else int(reading.records_in)
     busy: float | str = 0.0 if reading is None else reading.busy_ms
     return {

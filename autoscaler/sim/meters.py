@@ -125,12 +125,14 @@ class VertexReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """What the JobManager last fetched from its TaskManagers, and when it asked for it."""
+    """What the JobManager last fetched from its TaskManagers, and when it asked for it; ``complete`` if all of them
+    answered."""
 
     at: Millis
     attempt: int
     running_since: Millis
     vertices: Mapping[str, VertexReading]
+    complete: bool = True
 
 
 class MetricStore:

@@ -270,6 +270,11 @@ def parse_scenario(text: str, source: str) -> Scenario:
         raise ScenarioError(f"{source}: no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise ScenarioError(f"{source}: a scenario is a mapping with name, about, hours and job")
+    return checked_scenario(document, source)
+
+
+def checked_scenario(document: Mapping[str, Any], source: str) -> Scenario:
+    """Return the scenario of a document. Raises ScenarioError."""
     try:
         return Scenario.model_validate(document)
     except ValidationError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from autoscaler.options import APACHE, EMR, cluster, policy
 from autoscaler.sim.cluster import SimCluster
 from autoscaler.sim.drive import BEGAN, STORE_BYTES, fleet_on
 from autoscaler.sim.edge import Edge
+from autoscaler.sim.recorded import reading_of, rerun, source_rate, told
 from autoscaler.sim.replay import Recording, changes, recording, replay
 from autoscaler.sim.virtual import VirtualTime
 from autoscaler.store import open_store
@@ -36,6 +38,15 @@ OPTIONS = {
     "job.autoscaler.backlog-processing.lag-threshold": "1 min",
     "job.autoscaler.observed-true-processing-rate.lag-threshold": "10 s",
 }
+LOOP = OPTIONS | {
+    "taskmanager.numberOfTaskSlots": "2",
+    "job.autoscaler.yarn.rescale-gap.up": "5 s",
+    "job.autoscaler.yarn.rescale-gap.down": "15 s",
+    "job.autoscaler.yarn.rescale-budget": "0",
+    "job.autoscaler.yarn.probation": "20 s",
+}
+FULL_QUEUE = {"job.autoscaler.yarn.capacity.allowance": "0"}
+BY_HAND = {"job.autoscaler.yarn.external-change.hold": "45 s"}
 AS_RECORDED = [word for key, value in OPTIONS.items() for word in ("--set", f"{key}={value}")]
 
 
@@ -60,6 +71,43 @@ def test_a_recorded_run_of_a_real_lab_is_decided_as_it_was(name: str, passes: in
     assert [step for step in steps if step.differs] == []
     assert (len(steps), len(changes(steps))) == (passes, minds)
     assert Reason.SCALE in {step.replayed.reason for step in steps}
+
+
+@pytest.mark.parametrize(("name", "own"), [("full-queue", FULL_QUEUE), ("changed-by-hand", BY_HAND)])
+def test_a_recorded_run_of_a_real_lab_is_led_as_it_was(name: str, own: dict[str, str], tmp_path: Path) -> None:
+    """Read over REST by the unchanged adapters and loop it gives the same changes of mind in the same order, and what
+    held a rescale back is the same: no room, what somebody else had set."""
+    found = recorded(name, tmp_path)
+    was, came = told(found), rerun(found, LOOP | own, EMR)
+    assert [one.mind for one in came] == [one.mind for one in was]
+    assert all(abs(one.at - other.at) < 10 for one, other in zip(was, came, strict=True))
+    assert Reason.SCALE in {one.reason for one in came}
+
+
+def test_what_is_measured_of_a_replayed_job_is_what_was_recorded(tmp_path: Path) -> None:
+    """The answers are rebuilt so that the daemon's own reading of them gives every recorded number again."""
+    found = recorded("full-queue", tmp_path)
+    wanted = policy(OPTIONS)
+    for one in found.passes:
+        for vertex in one.topology.vertices:
+            measured = one.samples[0].vertices[vertex.id]
+            reading = reading_of(measured, vertex.parallelism, wanted)
+            assert reading.busy[1] / 1000 == pytest.approx(measured.load)
+            assert reading.back_pressured[2] / 1000 == pytest.approx(measured.back_pressure, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("measured", "rate"),
+    [
+        (VertexSample(lag=0.0, observed_tpr=math.inf), 0.0),
+        (VertexSample(lag=50_000.0, observed_tpr=1_000.0, back_pressure=0.5), 500.0),
+        (VertexSample(lag=99.0, observed_tpr=1_000.0, back_pressure=0.5), 20.0),
+        (VertexSample(lag=99.0), 20.0),
+    ],
+)
+def test_the_rate_of_a_source_is_found_from_what_was_computed_of_it(measured: VertexSample, rate: float) -> None:
+    """Nothing read, catching up, and neither: then any rate does at which the lag is no backlog (10 s here)."""
+    assert source_rate(measured, policy(OPTIONS)) == pytest.approx(rate)
 
 
 @pytest.mark.slow
@@ -114,6 +162,19 @@ def test_the_command_prints_both_and_says_whether_they_differ(
     assert not any(change["differs"] for change in document["changes"])
 
 
+def test_the_command_plays_a_recording_over_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both sequences stand side by side; with other settings the status is 1, and the first difference is marked."""
+    file = str(store_of("full-queue", tmp_path))
+    settings = [word for key, value in (LOOP | FULL_QUEUE).items() for word in ("--set", f"{key}={value}")]
+    command = ["simulate", "--replay", file, "--over-rest"]
+    assert main([*command, *settings]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == "clamped/orders: 7 changes of mind were recorded, 7 came of it over REST"
+    assert out.count("NO_CAPACITY: orders 1, enrich 10, deliver 1") == 2
+    assert main([*command, *settings, "--set", "job.autoscaler.vertex.max-parallelism=3", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["differs_from"] == 2
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -128,6 +189,12 @@ def test_bad_input_is_named(words: list[str], said: str, tmp_path: Path, capsys:
     """What cannot be replayed is said with the word that asked for it, and the status is 2."""
     assert main(["simulate", "--replay", str(store_of("full-queue", tmp_path)), *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_scenario_is_not_played_over_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is already."""
+    assert main(["simulate", "step", "--over-rest"]) == 2
+    assert "--over-rest plays a recording" in capsys.readouterr().err
 
 
 def test_a_store_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
