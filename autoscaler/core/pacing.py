@@ -15,6 +15,7 @@ from autoscaler.model import Millis, Phase, Policy, Reason, Request, RequestKind
 DAY: Millis = 86_400_000
 LONGEST_BACK_OFF: Millis = 6 * 3_600_000
 FLAPS = 3  # changes of parallelism that nobody asked for, within
+FALLS = 2  # of them that take something away: one alone is a loss that is being made up for
 FLAPPING_WITHIN: Millis = 3_600_000
 FLAPPING = f"its parallelism changed {FLAPS} times and more within an hour without a request"
 REMEMBERED = 100  # requests of one job that are looked back on; at six a day and a withdrawal each, a week

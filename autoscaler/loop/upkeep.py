@@ -47,6 +47,7 @@ class Upkeep:
         self._ran_at: Mapping[VertexId, int] | None = None
         self._found: tuple[str, Mapping[VertexId, Bounds]] | None = None
         self._unasked: tuple[Millis, ...] = ()
+        self._falls: tuple[Millis, ...] = ()  # those of them that took something away
 
     def attempt(self, subject: Subject, decision: Decision, window: Window, wish: str, now: Millis) -> Attempt:
         """Return what it takes to carry a decision out."""
@@ -124,6 +125,8 @@ class Upkeep:
         if self.adopt(subject, subject.flink.requirements(subject.job_id), window.topology, now):
             return
         self._unasked = (*self._unasked[-pacing.FLAPS :], now)
+        if any(present[vertex] < number for vertex, number in before.items() if vertex in present):
+            self._falls = (*self._falls[-pacing.FALLS :], now)
         self._env.journal.note(
             "parallelism changed without a request",
             job=str(subject.key),
@@ -133,6 +136,7 @@ class Upkeep:
     def _hold_still(self, subject: Subject, details: JobDetails, now: Millis) -> str | None:
         """Pin a job that flaps to what it runs at below its upper bounds, which restarts nothing; return what is said.
 
+        It has to have fallen again after it had recovered: one that lost TaskManagers once is let recover in full.
         TaskManagers that come back restart it no more then. Its lower bounds stay as they are: raised to the upper
         ones they would end the job with the next TaskManager that is lost. If it falls behind it may grow again.
         """
@@ -143,7 +147,8 @@ class Upkeep:
         live, topology = subject.flink.requirements(subject.job_id), details.topology
         present = frozen({v.id: v.parallelism for v in topology.vertices})
         wanted = action.lowered(live, present)
-        if dict(wanted) == dict(live) or self.adopt(subject, live, topology, now):
+        falls = sum(now - at < pacing.FLAPPING_WITHIN for at in self._falls)
+        if falls < pacing.FALLS or dict(wanted) == dict(live) or self.adopt(subject, live, topology, now):
             return f"{pacing.FLAPPING}; left as it is for {sentences.seconds(until - now)} more"
         said = f"pinned, as {pacing.FLAPPING}: {sentences.changes(topology, _uppers(live), present)}"
         refused = self._send(subject, RequestKind.PIN, said, (present, wanted, live), details, now)

@@ -350,6 +350,18 @@ def test_a_flapping_job_is_pinned_without_a_restart(world: World, log: Log) -> N
     assert len(job.puts) > 2, "after an hour of quiet it is scaled again"
 
 
+def test_a_job_that_recovers_step_by_step_is_not_pinned(world: World) -> None:
+    """One loss that is made up for TaskManager by TaskManager is as many changes, but the job gets them all again."""
+    job = rescaled(world, paced(external_change__hold="30 min"))
+    for to in (3, 4, 5, 6):
+        world.run(30)
+        job.rescale(**{WORKER: to})
+    world.run(60)
+    assert len(job.puts) == 1
+    assert "left as it is for" in world.status().detail
+    assert job.wanted[WORKER].upper == 7
+
+
 def test_a_pinned_flapping_job_that_falls_behind_grows(world: World) -> None:
     """A pin must not cost a night: a lag beyond the threshold that grows ends it."""
     job = flapping(world)

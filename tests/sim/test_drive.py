@@ -39,6 +39,22 @@ def test_a_load_that_swings_is_not_followed_down() -> None:
     assert run.scores.max_time_lag_s == 0
 
 
+def test_a_job_whose_nodes_come_and_go_is_pinned() -> None:
+    """A node is lost every 20 minutes and a new one comes: from the second time on the job waits for it with less, and
+    is not restarted when it comes."""
+    cluster = {"nodes": 3, "max_nodes": 4, "node_gb": 18}
+    lost = [{"kind": "node-lost", "at": minute} for minute in (40, 60, 80)]
+    steady = {"shape": "steady", "rate": 6_000}
+    scenario = a_scenario(load=steady, job={"start_parallelism": 18}, cluster=cluster, faults=lost)
+    ours, none = (simulate(scenario, policy, 3, hours=2) for policy in (OURS, NONE))
+    (pin,) = ours.requests
+    assert pin.text.startswith("pinned, as its parallelism changed 3 times and more within an hour")
+    assert pin.state is RequestState.ACHIEVED
+    grown = [[sum(c.after.values()) > sum(c.before.values()) for c in run.record.changes] for run in (ours, none)]
+    assert [sum(each) for each in grown] == [4, 6]
+    assert ours.scores.broken_invariants == 0
+
+
 def test_a_trouble_that_had_begun_before_does_not_undo_a_growth() -> None:
     """Grown because a vertex sends four times as much, a job that still lags grows on instead of being rolled back."""
     run = simulate(load_scenario("no-signal"), OURS, 1, hours=7)

@@ -53,8 +53,9 @@ OURS = (
         apache="0 s",
         fills="external_change_hold",
         help="How long a job is left alone after somebody else changed its resource requirements. One whose "
-        "parallelism changed three times within an hour without a request is pinned to what it runs at, which restarts "
-        "nothing, and left alone for an hour, unless it falls behind. 0 takes no notice of either.",
+        "parallelism changed three times within an hour without a request is left alone for an hour, and if it had "
+        "recovered and fell again, pinned to what it runs at, which restarts nothing. If it falls behind on that it "
+        "may grow. 0 takes no notice of either.",
     ),
 )
 
