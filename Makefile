@@ -77,7 +77,7 @@ parity: setup ## compare decisions with those of a file: make parity CASES=FILE
 bench: setup ## what the daemon costs: calls, bytes, CPU, memory, lateness, storage
 	@PYTHONPATH=deploy $(BIN)/python -m bench
 
-bench-control: setup ## how well loads are followed: ours against the reference on all 13, 5 seeds each; build/control
+bench-control: setup ## how well loads are followed: ours against the reference on all loads, 5 seeds each; build/control
 	@$(BIN)/autoscaler simulate all --compare ours,reference --seeds 5 --report build/control
 
 # make faults DAYS=10000: sharded and resumable in RESULTS; make faults SEED=7 HOURS=8 plays one episode again

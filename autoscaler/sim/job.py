@@ -15,7 +15,7 @@ from autoscaler.sim.flow import Flow, Stage
 from autoscaler.sim.load import CELL_S, Arrivals, arrivals
 from autoscaler.sim.meters import Fetched, Meter, MetricStore
 from autoscaler.sim.pool import SlotPool
-from autoscaler.sim.scenario import Scenario, VertexSpec
+from autoscaler.sim.scenario import Scenario, ScenarioError, VertexSpec
 from autoscaler.sim.slots import parallelism_with, slots_needed, used_by
 from autoscaler.sim.yarn import Holder, TaskManager
 
@@ -61,7 +61,8 @@ class Change:
 class SimJob:
     """Records flow while it runs; everything else happens at instants that the cluster's schedule calls.
 
-    Times are epoch milliseconds; ``began`` is the start of the simulation, from which the load counts.
+    Times are epoch milliseconds; ``began`` is the start of the simulation, from which the load counts. Raises
+    ScenarioError if there is no slot for it.
     """
 
     def __init__(self, scenario: Scenario, chance: Chance, pool: SlotPool, began: Millis, *, at_peak: bool) -> None:
@@ -104,7 +105,8 @@ class SimJob:
         self._why = "started"
         self._before: Mapping[VertexId, int] = dict(self.initial)
         start = parallelism_with(self.slots, self.groups, self.requirements)
-        assert start is not None, "a job needs at least one slot to start"
+        if start is None:
+            raise ScenarioError(f"job {self.spec.name}: the cluster has no slot left for it to start in; add nodes")
         self.parallelism = start
         self.running_since = began
         self._build(dict.fromkeys(self.arrivals, 0.0))

@@ -170,6 +170,14 @@ def test_a_job_is_named_once() -> None:
         parse_scenario(f"{{name: x, about: y, hours: 1, job: {one}, beside: [{one}]}}", "x.yaml")
 
 
+def test_a_job_without_a_slot_is_named() -> None:
+    """Whoever came first took all of them: the scenario says which job cannot start."""
+    scenario = a_session()
+    greedy = scenario.job.model_copy(update={"start_parallelism": 64})
+    with pytest.raises(ScenarioError, match="job clicks: the cluster has no slot left"):
+        a_cluster(scenario.model_copy(update={"job": greedy}))
+
+
 def test_an_id_is_of_one_job() -> None:
     """The first job of a session has the id it would have alone, the others have others."""
     session, alone = a_cluster(a_session()), a_cluster()
