@@ -77,7 +77,8 @@ def proof(settings: Settings) -> Spnego | None:
     except ImportError as error:
         raise SettingsError(
             f"{settings.source}: `kerberos.keytab` needs what is not installed ({error}): "
-            "pip install 'flink-yarn-autoscaler[kerberos]', which is built with gcc and krb5-devel"
+            "run the bundle's install.sh --kerberos, or pip install 'flink-yarn-autoscaler[kerberos]', which is built "
+            "with gcc and krb5-devel"
         ) from error
 
 

@@ -1,7 +1,8 @@
-"""The wheels that a target host needs, which is seldom the host they are collected on."""
+"""The wheels and sources that a target host needs, which is seldom the host they are collected on."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from packaging.utils import canonicalize_name
 
 PYTHON = "3.11"
 GLIBC_MINOR = 28  # RHEL 8; Amazon Linux 2023 has 2.34, Debian 11 2.31
+# pip asks a source distribution for its metadata even to fetch it, and gssapi's answer would ask for Kerberos here
+UNBUILT = {"GSSAPI_LINKER_ARGS": "", "GSSAPI_COMPILER_ARGS": "", "GSSAPI_SUPPORT_DETECT": "false"}
 
 
 class BuildError(Exception):
@@ -92,21 +95,30 @@ def locked(lock: str) -> dict[str, str]:
     return entries
 
 
-def download(names: Sequence[str], lock: str, target: Target, folder: Path) -> None:
+def download(names: Sequence[str], lock: Path, target: Target, folder: Path) -> None:
     """Fetch one wheel per name, in the locked version and checked by its hash. Raises BuildError."""
-    entries = locked(lock)
+    options = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", PYTHON]
+    _fetch(names, lock, folder, [*options, *_abis(), *_platforms(target)])
+
+
+def download_sources(names: Sequence[str], lock: Path, folder: Path) -> None:
+    """Fetch one source distribution per name, which every target has alike; otherwise as ``download``."""
+    _fetch(names, lock, folder, ["--no-binary", ":all:"])
+
+
+def _fetch(names: Sequence[str], lock: Path, folder: Path, options: Sequence[str]) -> None:
+    entries = locked(lock.read_text(encoding="utf-8"))
     missing = [name for name in names if name not in entries]
     if missing:
-        raise BuildError(f"requirements.lock has no {', '.join(missing)}; bring it up to date as CONTRIBUTING.md says")
+        raise BuildError(f"{lock.name} has no {', '.join(missing)}; bring it up to date as CONTRIBUTING.md says")
     wanted = folder / "wanted.txt"
     wanted.write_text("".join(f"{entries[name]}\n" for name in names), encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--require-hashes", "--only-binary", ":all:", "--dest", str(folder), "--requirement", str(wanted)]
-    command += ["--implementation", "cp", "--python-version", PYTHON, *_abis(), *_platforms(target)]
+    command += ["--require-hashes", "--dest", str(folder), "--requirement", str(wanted), *options]
     try:
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True, env=os.environ | UNBUILT)
     except subprocess.CalledProcessError as error:
-        raise BuildError(f"pip found no wheel of a package for {target.architecture}; see above") from error
+        raise BuildError(f"pip could not fetch a package of {lock.name}; see above") from error
     finally:
         wanted.unlink()
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # bootstrap.sh --bundle s3://...|https://...|PATH [--sha256 HEX] [--config ADDRESS] [--act] [--postgresql] [--mysql]
-#              [--strict]
+#              [--kerberos] [--strict]
 #
 # EMR bootstrap action: installs the autoscaler on a master and starts it as a service, which waits by itself until YARN
 # is there. On core and task nodes it ends at once. Needs nothing but the bundle: no Hadoop, no Flink, no network.
@@ -10,6 +10,7 @@
 #   --config  address of settings instead of the default ones
 #   --act     rescale jobs; without it a first installation only advises
 #   --postgresql, --mysql  the driver for a store on such a server
+#   --kerberos  the binding to Kerberos, built here: needs gcc, krb5-devel and python3.11-devel
 #   --strict  end with the status of the installation: if it fails, EMR terminates the node
 #
 # Without --strict the exit status is 0 whatever happens, so that the cluster starts; what happened is on stdout, which
@@ -67,9 +68,12 @@ install_bundle() {
                 printf -v "${1#--}" %s "$2"
                 shift
                 ;;
-            --act | --postgresql | --mysql) passed+=("$1") ;;
+            --act | --postgresql | --mysql | --kerberos) passed+=("$1") ;;
             --strict) ;;
-            *) fail "unknown option $1; there are --bundle, --sha256, --config, --act, --postgresql, --mysql and --strict" ;;
+            *)
+                fail "unknown option $1; there are --bundle, --sha256, --config, --act, --postgresql, --mysql," \
+                    "--kerberos and --strict"
+                ;;
         esac
         shift
     done

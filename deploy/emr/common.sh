@@ -16,8 +16,9 @@ readonly SYSUSERS=$ROOT/usr/lib/sysusers.d/autoscaler.conf
 readonly LOGROTATE=$ROOT/etc/logrotate.d/autoscaler
 readonly LOGPUSHER=$ROOT/etc/logpusher/autoscaler.config
 readonly SERVICE=autoscaler.service
-# What a bundle has beside what every installation needs: the drivers of database servers.
-readonly EXTRAS='postgresql mysql'
+# What a bundle has beside what every installation needs: the drivers of database servers, and the sources of the
+# binding to Kerberos.
+readonly EXTRAS='postgresql mysql kerberos'
 readonly LOCK_WAIT_S=300
 readonly DNF_LIMIT_S=300
 
@@ -76,28 +77,61 @@ need_python() {
         "Install it with: dnf install python3.11"
 }
 
-add_wheels() {
+# What Kerberos' binding is built with comes from the system; asked for before anything is changed.
+need_build_tools() {
+    local dnf='' apt='' headers='import pathlib, sysconfig, sys
+sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())'
+    gcc --version >/dev/null 2>&1 || dnf+=' gcc' apt+=' gcc libc6-dev'
+    krb5-config --version >/dev/null 2>&1 || dnf+=' krb5-devel' apt+=' libkrb5-dev'
+    python3.11 -c "$headers" 2>/dev/null || dnf+=' python3.11-devel' apt+=' python3.11-dev'
+    [ -n "$dnf" ] || return 0
+    if command -v apt-get >/dev/null && ! command -v dnf >/dev/null; then
+        fail "the binding to Kerberos is built here, and this is missing:$apt. Nothing was changed." \
+            "Install it with: apt-get install$apt"
+    fi
+    fail "the binding to Kerberos is built here, and this is missing:$dnf. Nothing was changed." \
+        "Install it with: dnf install$dnf"
+}
+
+# Installs what a requirements file names; pip builds what is there as sources, in a folder of its own, with what the
+# bundle has for that.
+add_packages() {
     local version=$1 requirements=$2
     "$version/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-cache-dir --no-index \
         --find-links "$BUNDLE/wheels" --require-hashes --requirement "$BUNDLE/$requirements" ||
-        fail "the wheels of the bundle's $requirements could not be installed into $version"
+        fail "what the bundle's $requirements names could not be installed into $version; see above"
 }
 
-# Status 1 if a version has an extra already.
-add_extra() {
-    local version=$1 extra=$2
-    [ ! -e "$version/extra-$extra" ] || return 1
-    add_wheels "$version" "requirements-$extra.txt"
-    touch "$version/extra-$extra" || fail "$version cannot be written"
-    say "installed the driver for $extra"
-}
-
-# A new version has the extras of the one it replaces.
-keep_extras() {
-    local old=$1 version=$2 extra
+# The extras of a version, which the one that replaces it has too.
+extras_of() {
+    local extra
     for extra in $EXTRAS; do
-        [ ! -e "$old/extra-$extra" ] || add_extra "$version" "$extra" || true
+        [ ! -e "$1/extra-$extra" ] || echo "$extra"
     done
+}
+
+# Refuses extras that cannot be added here.
+check_extras() {
+    local version=$1
+    shift
+    case " $* " in
+        *' kerberos '*) [ -e "$version/extra-kerberos" ] || need_build_tools ;;
+    esac
+}
+
+# Status 1 if a version has all of these extras already.
+add_extras() {
+    local version=$1 extra added=1
+    shift
+    for extra in "$@"; do
+        [ ! -e "$version/extra-$extra" ] || continue
+        [ "$extra" != kerberos ] || say "building the binding to Kerberos; that takes some minutes"
+        add_packages "$version" "requirements-$extra.txt"
+        touch "$version/extra-$extra" || fail "$version cannot be written"
+        say "installed what $extra needs"
+        added=0
+    done
+    return $added
 }
 
 # Prints nothing and leaves a version that is complete as it is; one that was begun and not finished is made anew.
@@ -111,7 +145,7 @@ build_version() {
     rm -rf "$version"
     mkdir -p "$VERSIONS" || fail "$VERSIONS cannot be created"
     python3.11 -m venv "$version" || fail "no virtual environment could be made in $version"
-    add_wheels "$version" requirements.txt
+    add_packages "$version" requirements.txt
     mkdir -p "$version/share/systemd" &&
         cp "$BUNDLE"/systemd/* "$version/share/systemd/" &&
         cp "$BUNDLE"/*.sh "$BUNDLE/EMR.md" "$version/share/" &&

@@ -1,5 +1,5 @@
 #!/bin/bash
-# install.sh [--config FILE] [--act] [--postgresql] [--mysql]
+# install.sh [--config FILE] [--act] [--postgresql] [--mysql] [--kerberos]
 #
 # Installs the autoscaler from the unpacked bundle this script lies in, as a systemd service, on an EMR master or any
 # other host that reaches YARN. Run it as often as you like.
@@ -8,6 +8,7 @@
 #   --act          rescale jobs; without it a first installation only advises, and a later one leaves the mode alone
 #   --postgresql   the driver for a store on PostgreSQL; later versions have it too
 #   --mysql        the driver for a store on MySQL or MariaDB; likewise
+#   --kerberos     the binding to Kerberos; likewise. It is built here: needs gcc, krb5-devel and python3.11-devel
 #
 # Exit status: 0 installed, 1 not installed, 2 wrong usage. The service is started without waiting for it.
 set -u
@@ -22,7 +23,7 @@ act=no
 extras=()
 
 usage() {
-    say "usage: install.sh [--config FILE] [--act] [--postgresql] [--mysql]"
+    say "usage: install.sh [--config FILE] [--act] [--postgresql] [--mysql] [--kerberos]"
     exit 2
 }
 
@@ -35,7 +36,7 @@ parse() {
                 shift
                 ;;
             --act) act=yes ;;
-            --postgresql | --mysql) extras+=("${1#--}") ;;
+            --postgresql | --mysql | --kerberos) extras+=("${1#--}") ;;
             *) usage ;;
         esac
         shift
@@ -95,16 +96,17 @@ main() {
     need_root
     take_turn
     verify_bundle
-    local version extra scratch changed=no running=no
+    local version scratch changed=no running=no
+    local -a kept
     version=$(version_folder)
     scratch=$(mktemp -d) || fail "no temporary folder could be made"
     # shellcheck disable=SC2064 # the folder of now
     trap "rm -rf '$scratch'" EXIT
+    mapfile -t kept < <(extras_of "$(readlink "$CURRENT")")
+    extras+=("${kept[@]}")
+    check_extras "$version" "${extras[@]}"
     build_version "$version"
-    keep_extras "$(readlink "$CURRENT")" "$version"
-    for extra in "${extras[@]}"; do
-        ! add_extra "$version" "$extra" || changed=yes
-    done
+    ! add_extras "$version" "${extras[@]}" || changed=yes
     prepare_settings "$version" "$scratch/autoscaler.yaml"
 
     [ "$(readlink "$CURRENT")" = "$version" ] || changed=yes

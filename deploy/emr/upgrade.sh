@@ -111,6 +111,7 @@ main() {
     need_root
     take_turn
     local old version
+    local -a extras
     old=$(readlink "$CURRENT") || fail "nothing is installed that could be upgraded; run install.sh"
     verify_bundle
     version=$(version_folder)
@@ -118,8 +119,10 @@ main() {
         say "$version is installed already"
         return
     fi
+    mapfile -t extras < <(extras_of "$old")
+    check_extras "$version" "${extras[@]}"
     build_version "$version"
-    keep_extras "$old" "$version"
+    add_extras "$version" "${extras[@]}" || true
     find_store "$version"
     if ! is_running; then
         place_service "$version"

@@ -54,8 +54,11 @@ case "$*" in
     enable* | start* | restart*) start ;;
 esac
 echo "$state" >"$FAKE/state" """,
+    "gcc": '[ ! -e "$FAKE/no-gcc" ]',
+    "krb5-config": '[ ! -e "$FAKE/no-krb5" ]',
     "python3.11": """note
 [ ! -e "$FAKE/no-python" ] || exit 1
+case "$*" in *Python.h*) [ ! -e "$FAKE/no-headers" ]; exit ;; esac
 [ "$2" != venv ] || { mkdir -p "$3/bin" && cp "$FAKE/venv-python" "$3/bin/python"; }""",
 }
 # What a virtual environment's pip installs: a command that knows good settings from bad ones.
@@ -120,6 +123,10 @@ class Host:
         """Decide what a stand-in answers."""
         (self.fake / name).write_text(value)
 
+    def has_apt(self) -> None:
+        """From now on packages come by apt-get, as on Debian."""
+        (self._programs / "dnf").rename(self._programs / "apt-get")
+
     @property
     def calls(self) -> list[str]:
         """What the stand-ins were asked to do, in order."""
@@ -154,8 +161,9 @@ class Host:
         shutil.copy(REPOSITORY / "conf" / "autoscaler.yaml", base)
         (base / "VERSION").write_text(f"{version}\n")
         (base / "ARCHITECTURE").write_text(f"{architecture or platform.machine()}\n")
-        for name in ("requirements.txt", "requirements-postgresql.txt", "requirements-mysql.txt", "EMR.md"):
-            (base / name).write_text("")
+        (base / "EMR.md").write_text("")
+        for extra in ("", "-postgresql", "-mysql", "-kerberos"):
+            (base / f"requirements{extra}.txt").write_text("")
         (base / "wheels").mkdir()
         files = sorted(file for file in base.rglob("*") if file.is_file())
         sums = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(base)}\n" for file in files]

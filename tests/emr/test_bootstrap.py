@@ -52,12 +52,13 @@ def test_a_master_gets_the_service(tmp_path: Path, masters: int) -> None:
 
 
 def test_it_passes_on_what_the_installer_is_to_do(host: Host) -> None:
-    """The drivers of database servers can be asked for with the cluster's definition."""
-    assert bootstrapped(host, "--act", "--postgresql", "--mysql").status == 0
+    """The drivers of database servers and the binding to Kerberos can be asked for with the cluster's definition."""
+    assert bootstrapped(host, "--act", "--postgresql", "--mysql", "--kerberos").status == 0
     assert [call.rpartition("/")[2] for call in host.calls if call.startswith("pip")] == [
         "requirements.txt",
         "requirements-postgresql.txt",
         "requirements-mysql.txt",
+        "requirements-kerberos.txt",
     ]
     assert "\nmode: act\n" in host.read("etc/autoscaler/autoscaler.yaml")
 
@@ -105,6 +106,16 @@ def test_a_missing_python_is_installed_where_it_can_be(host: Host) -> None:
     (host.fake / "no-network").unlink()
     ended = host.bootstrap("--bundle", str(host.fake / "s3/autoscaler-1.0.0.tar.gz"))
     assert (ended.status, host.called(STARTED)) == (0, 1)
+
+
+def test_what_kerberos_is_built_with_is_missing(host: Host) -> None:
+    """Without compiler or headers the cluster starts without the autoscaler, and the log names the packages."""
+    for name in ("no-gcc", "no-krb5", "no-headers"):
+        host.tell(name)
+    before = host.foreign()
+    ended = bootstrapped(host, "--kerberos")
+    assert_harmless(host, before, ended, "missing: gcc krb5-devel python3.11-devel. Nothing was changed", "dnf install")
+    assert not (host.root / "opt/autoscaler").exists()
 
 
 def test_a_hanging_download_is_given_up(host: Host) -> None:

@@ -26,6 +26,16 @@ def old(host: Host) -> Path:
     return host.write(STORE, "a history")
 
 
+def snapshot(host: Host) -> dict[str, str]:
+    """Every file of the host's disk with what it holds or points at, but the lock of installations."""
+    files = [file for file in host.root.rglob("*") if file.is_symlink() or file.is_file()]
+    return {
+        str(file): str(file.readlink()) if file.is_symlink() else file.read_text()
+        for file in files
+        if file.name != "autoscaler-install.lock"
+    }
+
+
 class TestUpgrade:
     def test_it_keeps_settings_and_store(self, host: Host, old: Path) -> None:
         """The new version runs with the old settings and store, and what is older than the one before is removed."""
@@ -148,6 +158,59 @@ class TestExtras:
         for bundle in (upgraded, installed):
             assert f"pip {bundle}/requirements-mysql.txt" in host.calls
             assert f"pip {bundle}/requirements-postgresql.txt" not in host.calls
+
+
+class TestKerberos:
+    """The extra that is built where it is installed."""
+
+    @pytest.mark.parametrize(
+        ("missing", "dnf", "apt"),
+        [
+            ("no-gcc", "gcc", "gcc libc6-dev"),
+            ("no-krb5", "krb5-devel", "libkrb5-dev"),
+            ("no-headers", "python3.11-devel", "python3.11-dev"),
+        ],
+    )
+    def test_the_missing_package_is_named(self, host: Host, old: Path, missing: str, dnf: str, apt: str) -> None:
+        """Each by the name it has where packages come by dnf, or by apt, and nothing is changed."""
+        host.tell(missing)
+        script, before = host.bundle("1.1.0") / "install.sh", snapshot(host)
+        ended = host.run(script, "--kerberos")
+        assert f"missing: {dnf}. Nothing was changed. Install it with: dnf install {dnf}\n" in ended.text
+        host.has_apt()
+        ended = host.run(script, "--kerberos")
+        assert ended.status == 1
+        assert f"missing: {apt}. Nothing was changed. Install it with: apt-get install {apt}\n" in ended.text
+        assert snapshot(host) == before
+
+    def test_a_build_that_fails_leaves_what_is_there(self, host: Host, old: Path) -> None:
+        """The version that runs goes on running as it is, and the extra can be asked for again."""
+        script = host.folder / "autoscaler-1.0.0" / "install.sh"
+        before = snapshot(host)
+        host.tell("pip-fails")
+        ended = host.run(script, "--kerberos")
+        assert ended.status == 1
+        assert "requirements-kerberos.txt names could not be installed" in ended.text
+        assert snapshot(host) == before
+        assert not host.called("systemctl restart")
+        (host.fake / "pip-fails").unlink()
+        assert host.run(script, "--kerberos").status == 0
+        assert host.called("systemctl restart") == 1
+
+    def test_an_upgrade_brings_it(self, host: Host, old: Path) -> None:
+        """It is built anew for the new version; where that is not possible the old version goes on untouched."""
+        assert host.run(host.folder / "autoscaler-1.0.0" / "install.sh", "--kerberos").status == 0
+        script, before = host.bundle("1.1.0") / "upgrade.sh", snapshot(host)
+        host.tell("no-gcc")
+        ended = host.run(script)
+        assert (ended.status, host.called("systemctl stop")) == (1, 0)
+        assert "dnf install gcc" in ended.text
+        assert snapshot(host) == before
+        (host.fake / "no-gcc").unlink()
+        assert host.run(script).status == 0
+        assert f"pip {script.parent}/requirements-kerberos.txt" in host.calls
+        host.tell("no-gcc")
+        assert host.run(script.with_name("install.sh")).status == 0, "it is there, so nothing is built"
 
 
 class TestUninstall:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import email
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from bundle.__main__ import BUILT_WITH
 from bundle.archive import checksums, digest, pack
 from bundle.wheels import BuildError, Target, locked, needed
 from packaging.requirements import Requirement
@@ -21,6 +24,9 @@ import autoscaler
 from tests.emr.host import REPOSITORY
 
 ARCHITECTURES = ("x86_64", "aarch64")
+needs_build_tools = pytest.mark.skipif(
+    None in (shutil.which("gcc"), shutil.which("krb5-config")), reason="apt-get install gcc libkrb5-dev"
+)
 
 
 def test_an_archive_depends_on_names_and_contents_alone(tmp_path: Path) -> None:
@@ -121,18 +127,22 @@ class TestDist:
         base = unpacked(dist, architecture, tmp_path)
         subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=base, check=True)
         wheels = sorted((base / "wheels").glob("*.whl"))
-        listed = [base / f"requirements{extra}.txt" for extra in ("", "-postgresql", "-mysql")]
+        listed = [base / f"requirements{extra}.txt" for extra in ("", "-postgresql", "-mysql", "-kerberos")]
         pins = "".join(file.read_text() for file in listed)
         versions = {}
         for wheel in wheels:
             name, version, *_, abi, tags = wheel.stem.split("-")
             versions[canonicalize_name(name)] = version
-            assert f"{name}=={version} --hash=sha256:{digest(wheel)}\n" in pins
+            if name not in BUILT_WITH:
+                assert f"{name}=={version} --hash=sha256:{digest(wheel)}\n" in pins
             assert tags == "any" or all(tag.endswith(architecture) for tag in tags.split(".")), wheel.name
             assert abi in ("none", "abi3", "cp311")
-        assert len(pins.splitlines()) == len(wheels)
-        for wheel in wheels:
-            for requirement in requirements(wheel):
+        (source,) = (base / "wheels").glob("*.tar.gz")
+        assert f"gssapi=={source_version(source)} --hash=sha256:{digest(source)}\n" in pins
+        assert len(pins.splitlines()) == len(wheels) - len(BUILT_WITH) + 1
+        assert {requirement.name.lower() for requirement in built_with(source)} == {*BUILT_WITH}
+        for package in (*wheels, source):
+            for requirement in [*requirements(package), *(built_with(source) if package == source else [])]:
                 if requirement.marker is None or requirement.marker.evaluate(
                     dict(Target(architecture=architecture).markers)
                 ):
@@ -145,20 +155,8 @@ class TestDist:
     def test_the_bundle_of_this_machine_installs_without_a_network(self, dist: Path, tmp_path: Path) -> None:
         """With the real Python 3.11 and pip: the command runs and reads the installed settings, the drivers of database
         servers come when they are asked for and stay through an upgrade, and settings an upgrade cannot use stop it."""
-        programs = tmp_path / "programs"
-        programs.mkdir()
-        for name in ("systemctl", "systemd-sysusers", "chown", "id"):
-            (programs / name).write_text(
-                f"#!/bin/bash\n[ {name} != systemctl ] || [ $1 != is-active ] || exit 3\necho 0\n"
-            )
-            (programs / name).chmod(0o755)
         root = tmp_path / "root"
-        environment = {
-            "PATH": f"{programs}:{os.environ['PATH']}",
-            "AUTOSCALER_ROOT": str(root),
-            "PIP_CONFIG_FILE": os.devnull,
-            "HOME": str(tmp_path),
-        }
+        environment = offline(tmp_path, root)
         base = unpacked(dist, platform.machine(), tmp_path)
         ended = subprocess.run([str(base / "install.sh")], env=environment, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -192,10 +190,62 @@ class TestDist:
         assert python.resolve().exists()
         subprocess.run(drivers, check=True)
 
+    @needs_build_tools
+    def test_the_binding_to_kerberos_is_built_without_a_network(self, dist: Path, tmp_path: Path) -> None:
+        """The bundle has its sources and all that builds them but compiler and headers; what comes of it can be used,
+        and nothing of the building stays."""
+        root, base = tmp_path / "root", unpacked(dist, platform.machine(), tmp_path)
+        install = [str(base / "install.sh"), "--kerberos"]
+        ended = subprocess.run(install, env=offline(tmp_path, root), capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        python = str(root / "opt/autoscaler/current/bin/python")
+        subprocess.run([python, "-c", "import gssapi; gssapi.Name('a@B')"], check=True)
+        assert subprocess.run([python, "-c", "import Cython"], capture_output=True).returncode == 1
+        assert list((tmp_path / "tmp").iterdir()) == []
 
-def requirements(wheel: Path) -> list[Requirement]:
-    """What a wheel says it requires."""
-    with zipfile.ZipFile(wheel) as content:
-        (name,) = [name for name in content.namelist() if name.endswith(".dist-info/METADATA")]
-        metadata = email.message_from_bytes(content.read(name))
-    return [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
+
+def offline(folder: Path, root: Path) -> dict[str, str]:
+    """The environment of an installation below ``root``, with no way out and nobody to start services."""
+    programs = folder / "programs"
+    programs.mkdir()
+    (folder / "tmp").mkdir()
+    for name in ("systemctl", "systemd-sysusers", "chown", "id"):
+        (programs / name).write_text(f"#!/bin/bash\n[ {name} != systemctl ] || [ $1 != is-active ] || exit 3\necho 0\n")
+        (programs / name).chmod(0o755)
+    return {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "AUTOSCALER_ROOT": str(root),
+        "PIP_CONFIG_FILE": os.devnull,
+        "https_proxy": "http://127.0.0.1:9",
+        "HOME": str(folder),
+        "TMPDIR": str(folder / "tmp"),
+    }
+
+
+def source_version(source: Path) -> str:
+    return source.name.removesuffix(".tar.gz").rpartition("-")[2]
+
+
+def in_source(source: Path, name: str) -> str:
+    with tarfile.open(source) as content:
+        file = content.extractfile(f"{source.name.removesuffix('.tar.gz')}/{name}")
+        assert file is not None
+        return file.read().decode()
+
+
+def built_with(source: Path) -> list[Requirement]:
+    """What a source distribution says it is built with."""
+    declared = tomllib.loads(in_source(source, "pyproject.toml"))
+    return [Requirement(text) for text in declared["build-system"]["requires"]]
+
+
+def requirements(package: Path) -> list[Requirement]:
+    """What a wheel or a source distribution says it requires."""
+    if package.suffix == ".whl":
+        with zipfile.ZipFile(package) as content:
+            # those of what it brings along itself lie deeper
+            (name,) = [n for n in content.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1]
+            text = content.read(name).decode()
+    else:
+        text = in_source(package, "PKG-INFO")
+    return [Requirement(text) for text in email.message_from_string(text).get_all("Requires-Dist", [])]
