@@ -171,12 +171,13 @@ class Service:
         self._spread = spread
         self._interval = interval
         self._scheduler = StepScheduler(settings.workers, clock, self.journal)
+        self._spnego = proof(settings)
         self._http = HttpClient(
             workers=settings.workers + SUSPECT_THREADS + VISIT_THREADS + 1,
             timeout_s=settings.request_timeout / 1000,
             progressed=self._scheduler.progressed,
             verify=settings.trusted,
-            spnego=proof(settings),
+            spnego=self._spnego,
         )
         self._wire = Wire()
         self.flink_conf = FlinkConf(settings.flink_conf)
@@ -224,9 +225,8 @@ class Service:
         """Begin from the store's copy if it is empty, and copy it from then on, if the settings say where to."""
         where = self.settings.store.copy_to
         if where is not None:
-            self._keeper = Keeper(
-                depot_at(where, verify=self.settings.trusted), where, store, self.journal, self.leads, self.clock()
-            )
+            depot = depot_at(where, verify=self.settings.trusted, spnego=self._spnego)
+            self._keeper = Keeper(depot, where, store, self.journal, self.leads, self.clock())
 
     def _begin(self) -> None:
         """Start the fleet once the store has what its copy held."""

@@ -5,22 +5,26 @@ A copy appears whole or not at all: HDFS gets it under another name and renames 
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 
-from autoscaler.cluster.errors import ClusterError
+from autoscaler.cluster.errors import ClusterError, Transient
+from autoscaler.cluster.spnego import Spnego
 
 _PORTS: Final = {"webhdfs": 9870, "swebhdfs": 9871}
 _USER: Final = "autoscaler"
 _CONNECT_S: Final = 3.0
 _LEAST_S: Final = 0.01
 _MAX_TEXT: Final = 300
+_QUERY: Final = re.compile(r"\?\S+")
+_CONTENT: Final = {"Content-Type": "application/octet-stream"}
 
 
 class DepotError(ClusterError):
@@ -37,11 +41,11 @@ class Depot(Protocol):
     def write(self, content: bytes, timeout_s: float) -> None: ...
 
 
-def depot_at(address: str, *, verify: bool | str = True, aws: str = "aws") -> Depot:
+def depot_at(address: str, *, verify: bool | str = True, aws: str = "aws", spnego: Spnego | None = None) -> Depot:
     """Return what is at ``s3://bucket/key`` or ``webhdfs://[user@]namenode[:port][,namenode...]/path``.
 
-    ``swebhdfs`` is the same over TLS, ``verify`` as ``requests`` has it, ``aws`` the command or its path. The settings
-    admit no other addresses.
+    ``swebhdfs`` is the same over TLS, ``verify`` as ``requests`` has it, ``aws`` the command or its path. HDFS is shown
+    by ``spnego`` who we are, whatever user the address names. The settings admit no other addresses.
     """
     parts = urlsplit(address)
     if parts.scheme == "s3":
@@ -49,12 +53,15 @@ def depot_at(address: str, *, verify: bool | str = True, aws: str = "aws") -> De
     user, _, hosts = parts.netloc.rpartition("@")
     scheme, port = ("http" if parts.scheme == "webhdfs" else "https"), _PORTS[parts.scheme]
     nodes = tuple(f"{scheme}://{host if ':' in host else f'{host}:{port}'}" for host in hosts.split(",") if host)
-    return WebHdfs(name_nodes=nodes, path=parts.path, user=user or _USER, verify=verify)
+    return WebHdfs(name_nodes=nodes, path=parts.path, user=user or _USER, verify=verify, spnego=spnego)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebHdfs:
-    """A file on HDFS. Of several NameNodes the active one is found; ``user`` is who it says it is.
+    """A file on HDFS. Of several NameNodes the active one is found.
+
+    Where HDFS asks for no proof, ``user`` is who it takes us for. With ``spnego`` each NameNode gets a proof; the
+    DataNode it sends to gets none, but the delegation token that the NameNode puts into the address.
 
     https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.html
     """
@@ -63,6 +70,7 @@ class WebHdfs:
     path: str
     user: str
     verify: bool | str = True
+    spnego: Spnego | None = None
 
     def read(self, timeout_s: float) -> bytes | None:
         until = monotonic() + timeout_s
@@ -81,9 +89,12 @@ class WebHdfs:
     def _asked(self, method: str, path: str, query: Mapping[str, str], until: float) -> requests.Response:
         """The answer of the NameNode that is active; without one each is named with what it said."""
         said = []
+        # a secured NameNode refuses a name that is not that of the proof
+        known = query if self.spnego is not None else {**query, "user.name": self.user}
         for node in self.name_nodes:
             try:
-                answer = self._sent(method, f"{node}/webhdfs/v1{quote(path)}", query, None, until)
+                url = f"{node}/webhdfs/v1{quote(path)}"
+                answer = self._sent(method, f"{url}?{urlencode(known)}", self._proof(url), None, until)
             except DepotError as error:
                 said.append(str(error))
                 continue
@@ -91,6 +102,14 @@ class WebHdfs:
                 return answer
             said.append(f"{node} is a standby")
         raise DepotError("; ".join(said))
+
+    def _proof(self, url: str) -> Mapping[str, str]:
+        if self.spnego is None:
+            return {}
+        try:
+            return self.spnego.token(url)
+        except Transient as error:
+            raise DepotError(f"{url}: {error}") from error
 
     def _followed(
         self, method: str, answer: requests.Response, content: bytes | None, until: float
@@ -100,10 +119,12 @@ class WebHdfs:
         if answer.status_code != 307 or where is None:
             self._checked(answer)
             raise DepotError(f"{_where(answer)}: expected 307 with a DataNode, got {answer.status_code}")
-        return self._checked(self._sent(method, where, {}, content, until))
+        if urlsplit(str(answer.request.url)).scheme == "https" and urlsplit(where).scheme != "https":
+            raise DepotError(f"{_where(answer)}: sent on without TLS, to {_bare(where)}; see dfs.http.policy of HDFS")
+        return self._checked(self._sent(method, where, {} if content is None else _CONTENT, content, until))
 
     def _sent(
-        self, method: str, url: str, query: Mapping[str, str], content: bytes | None, until: float
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, until: float
     ) -> requests.Response:
         left = max(until - monotonic(), _LEAST_S)
         with requests.Session() as session:
@@ -112,25 +133,32 @@ class WebHdfs:
                 return session.request(
                     method,
                     url,
-                    params={**query, "user.name": self.user} if query else None,
                     data=content,
-                    headers={"Content-Type": "application/octet-stream"} if content is not None else None,
+                    headers=headers,
                     timeout=(min(_CONNECT_S, left), left),
                     allow_redirects=False,
                     verify=self.verify,
                 )
             except requests.RequestException as error:
-                raise DepotError(f"{method} {url.partition('?')[0]}: {error}") from error
+                # what the library says holds the address, and in its query may be a token
+                raise DepotError(f"{method} {_bare(url)}: {_QUERY.sub('', str(error))}") from error
 
-    @staticmethod
-    def _checked(answer: requests.Response) -> requests.Response:
+    def _checked(self, answer: requests.Response) -> requests.Response:
+        if answer.status_code == 401:
+            asked = answer.headers.get("WWW-Authenticate", "no challenge")
+            advice = "set kerberos.keytab" if self.spnego is None else "is kerberos.principal known there?"
+            raise DepotError(f"{_where(answer)}: got 401 ({asked}); on a secured cluster {advice}")
         if not answer.ok:
             raise DepotError(f"{_where(answer)}: got {answer.status_code}: {answer.text[:_MAX_TEXT]}")
         return answer
 
 
 def _where(answer: requests.Response) -> str:
-    return f"{answer.request.method} {str(answer.request.url).partition('?')[0]}"
+    return f"{answer.request.method} {_bare(str(answer.request.url))}"
+
+
+def _bare(url: str) -> str:
+    return url.partition("?")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from autoscaler.cluster import DepotError, depot_at
+from autoscaler.cluster import DepotError, Spnego, Transient, depot_at, keytab_tokens
+from tests.adapters.kdc import Realm
 from tests.adapters.stub import HANG, Answer, Call, Stub, json_of
 
 FILE = "/apps/autoscaler/store.gz"
@@ -99,6 +101,114 @@ def test_a_hanging_name_node_is_given_up(stub: Stub) -> None:
     stub.otherwise(lambda _: HANG)
     with pytest.raises(DepotError, match="timed out"):
         depot_at(f"webhdfs://127.0.0.1:{stub.port}{FILE}").read(0.2)
+
+
+class SecuredHdfs:
+    """A NameNode that asks ``initiator`` who a request is from, and sends to a DataNode with a delegation token, which
+    is all that one asks for."""
+
+    def __init__(self, name_node: Stub, data_node: Stub, initiator: Callable[[Call], str]) -> None:
+        self.files: dict[str, bytes] = {}
+        self.users: list[str] = []
+        self._data_node = data_node
+        self._initiator = initiator
+        name_node.otherwise(self._answer)
+        data_node.otherwise(self._answer_content)
+
+    def _answer(self, call: Call) -> Answer:
+        if call.header("Authorization") is None:
+            return Answer(status=401).with_headers(WWW_Authenticate="Negotiate")
+        self.users.append(self._initiator(call))
+        parts = urlsplit(call.path)
+        query = parse_qs(parts.query)
+        assert "user.name" not in query, "Usernames not matched"
+        if query["op"] == ["RENAME"]:
+            (destination,) = query["destination"]
+            self.files[destination] = self.files.pop(parts.path.removeprefix("/webhdfs/v1"))
+            return Answer()
+        location = f"{self._data_node.url}{call.path}&delegation={SECRET}&namenoderpcaddress=nn:8020"
+        return Answer(status=307).with_headers(Location=location)
+
+    def _answer_content(self, call: Call) -> Answer:
+        parts = urlsplit(call.path)
+        query = parse_qs(parts.query)
+        assert (query["delegation"], query["namenoderpcaddress"]) == ([SECRET], ["nn:8020"])
+        assert call.header("Authorization") is None
+        assert call.header("Cookie") is None
+        path = parts.path.removeprefix("/webhdfs/v1")
+        if call.method == "GET":
+            return Answer(body=self.files[path])
+        self.files[path] = call.body
+        return Answer(status=201)
+
+
+SECRET = "HAAGaGFkb29w"
+
+
+@pytest.fixture
+def data_node() -> Iterator[Stub]:
+    with Stub() as other:
+        yield other
+
+
+class TestSecured:
+    """HDFS on a cluster secured by Kerberos."""
+
+    def test_a_proof_for_the_name_node_a_token_for_the_data_node(self, stub: Stub, data_node: Stub) -> None:
+        """Each request to the NameNode carries a proof made for its host and no name; none of it goes to the DataNode,
+        which gets the delegation token it was named with."""
+        depot = depot_at(
+            f"webhdfs://etl@127.0.0.1:{stub.port}{FILE}", spnego=Spnego(lambda host: f"made for {host}".encode())
+        )
+        said = SecuredHdfs(
+            stub, data_node, lambda call: base64.b64decode(str(call.header("Authorization"))[10:]).decode()
+        )
+        depot.write(b"content", 5)
+        assert depot.read(5) == b"content"
+        assert said.users == ["made for 127.0.0.1"] * 3
+
+    def test_without_a_keytab_the_setting_is_named(self, stub: Stub, data_node: Stub) -> None:
+        """A demand for Kerberos is named as what it is; one that is not met by the proof too."""
+        SecuredHdfs(stub, data_node, str)
+        address = f"webhdfs://127.0.0.1:{stub.port}{FILE}"
+        with pytest.raises(DepotError, match=r"got 401 \(Negotiate\); on a secured cluster set kerberos\.keytab"):
+            depot_at(address).read(5)
+        stub.otherwise(lambda _: Answer(status=401).with_headers(WWW_Authenticate="Negotiate"))
+        with pytest.raises(DepotError, match=r"got 401 \(Negotiate\); .*kerberos\.principal"):
+            depot_at(address, spnego=Spnego(lambda _: b"nobody")).write(b"content", 5)
+        assert data_node.calls == []
+
+    def test_without_a_ticket_nothing_is_sent(self, stub: Stub, data_node: Stub) -> None:
+        """A KDC that gives none is said with the NameNode the ticket was for."""
+
+        def none(host: str) -> bytes:
+            raise Transient("kerberos", f"no ticket for HTTP/{host}")
+
+        SecuredHdfs(stub, data_node, str)
+        with pytest.raises(DepotError, match=rf"127\.0\.0\.1:{stub.port}/.*: no ticket for HTTP/127\.0\.0\.1"):
+            depot_at(f"webhdfs://127.0.0.1:{stub.port}{FILE}", spnego=Spnego(none)).write(b"content", 5)
+        assert stub.calls == []
+
+    def test_the_delegation_token_is_in_no_message(self, stub: Stub, data_node: Stub) -> None:
+        """A DataNode that is gone, or refuses, is named without the token it would have been shown."""
+        SecuredHdfs(stub, data_node, str)
+        depot = depot_at(f"webhdfs://127.0.0.1:{stub.port}{FILE}", spnego=Spnego(lambda _: b"I"))
+        data_node.otherwise(lambda _: json_of({"RemoteException": {"message": "Token has expired"}}, 403))
+        for break_it in (lambda: None, data_node.stop):
+            break_it()
+            with pytest.raises(DepotError, match=rf"PUT {data_node.url}/webhdfs/v1{FILE}\.new: ") as refused:
+                depot.write(b"content", 5)
+            assert SECRET not in str(refused.value)
+
+    @pytest.mark.servers
+    def test_a_real_kdcs_ticket_is_understood(self, realm: Realm, stub: Stub, data_node: Stub) -> None:
+        """With a keytab alone the copy is written and read as its principal."""
+        hdfs = SecuredHdfs(stub, data_node, realm.initiator)
+        spnego = Spnego(keytab_tokens(realm.client, None))
+        depot = depot_at(f"webhdfs://localhost:{stub.port}{FILE}", spnego=spnego)
+        depot.write(b"content", 5)
+        assert depot.read(5) == b"content"
+        assert hdfs.users == ["autoscaler@TEST"] * 3
 
 
 AWS = """#!/bin/bash

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autoscaler.cluster import DepotError, HttpClient, PutResult, Transient, depot_at
-from tests.adapters.stub import Stub, json_of
+from tests.adapters.stub import Answer, Stub, json_of
 
 PUT = "/jobs/1/resource-requirements"
 
@@ -83,3 +83,15 @@ def test_a_copy_goes_to_hdfs_over_tls(secured: Stub, certificates: Path) -> None
     assert depot_at(address, verify=str(certificates / "ca.pem")).read(5) is None
     with pytest.raises(DepotError, match="certificate verify failed"):
         depot_at(address).read(5)
+
+
+def test_no_copy_leaves_tls(secured: Stub, certificates: Path) -> None:
+    """A NameNode on TLS that sends to a DataNode without it is not followed: token and content would go in clear."""
+    with Stub() as data_node:
+        location = f"{data_node.url}/webhdfs/v1/copy?op=CREATE&delegation=secret"
+        secured.otherwise(lambda _: Answer(status=307).with_headers(Location=location))
+        depot = depot_at(f"swebhdfs://127.0.0.1:{secured.port}/copy", verify=str(certificates / "ca.pem"))
+        for call in (lambda: depot.write(b"content", 5), lambda: depot.read(5)):
+            with pytest.raises(DepotError, match=r"sent on without TLS, to http://.*/webhdfs/v1/copy; see dfs"):
+                call()
+        assert data_node.calls == []
