@@ -19,16 +19,18 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 def decide_file(name: str, *, extras: bool | None) -> int:
     """Answer every case of a file, ``-`` for stdin: one JSON document or one per line, gzipped or not.
 
-    1 if any of them could not be answered, 2 if the file cannot be read.
+    1 if any of them could not be answered or there is none, 2 if the file cannot be read.
     """
     try:
         content = _content(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         print(f"autoscaler: {name}: cannot be read: {error}", file=sys.stderr)
         return 2
-    cases = _cases(content)
+    cases = _cases(content, by_line=name.removesuffix(".gz").endswith(".jsonl"))
     if not cases:
-        print(f"autoscaler: {name}: there is no case in it", file=sys.stderr)
+        where = "standard input" if name == "-" else name
+        print(f"autoscaler: {where}: there is no case in it", file=sys.stderr)
+        return 1
     failed = 0
     for case in cases:
         answer = decide_case(case, extras)
@@ -43,10 +45,25 @@ def _content(read: bytes) -> bytes:
     return (gzip.decompress(read) if read.startswith(_GZIP) else read).removeprefix(_BYTE_ORDER_MARK)
 
 
-def _cases(content: bytes) -> Sequence[bytes]:
-    """One document, over as many lines as it likes, or a document per line."""
-    try:
-        from_json(content)
-    except ValueError:
-        return [line for line in content.splitlines() if line.strip()]
+def _cases(content: bytes, *, by_line: bool) -> Sequence[bytes]:
+    """One document, over as many lines as it likes, or a document per line.
+
+    What is neither is one mistake with one place, unless the name says ``by_line`` or a line of it is a case.
+    """
+    lines = [line for line in content.splitlines() if line.strip()]
+    if not lines or (not _parses(content) and (by_line or any(map(_is_case, lines)))):
+        return lines
     return [content]
+
+
+def _is_case(line: bytes) -> bool:
+    """Not a part of a document over several lines, which would be indented or end with a comma."""
+    return line.startswith(b"{") and _parses(line)
+
+
+def _parses(text: bytes) -> bool:
+    try:
+        from_json(text)
+    except ValueError:
+        return False
+    return True

@@ -15,6 +15,7 @@ from autoscaler.options.names import is_ours
 from autoscaler.options.problems import Problem, Severity, is_unexpanded, unexpanded
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_TEMPLATE = re.compile(r"%\{[^}]*\}?")
 _NOT_IN_A_KEY = re.compile(r"[:=\s]")
 
 # A pair of the flattened file: key, value as Flink prints it, line.
@@ -102,8 +103,11 @@ def _config_file(pairs: list[_Pair], problems: list[Problem], source: str) -> Co
             message = f"{key} is set again: this value replaces the one at {entries[key].source}"
             problems.append(_problem(Severity.WARNING, key, where, message))
         if is_unexpanded(value):
-            severity = Severity.ERROR if is_ours(key) else Severity.WARNING
-            problems.append(unexpanded(key, value, where, severity=severity))
+            ours = is_ours(key)
+            severity = Severity.ERROR if ours else Severity.WARNING
+            # what stands around the template may be a password where the key is not one of ours
+            shown = value if ours else " ".join(_TEMPLATE.findall(value))
+            problems.append(unexpanded(key, shown, where, severity=severity))
         entries[key] = Entry(value=value, source=where)
     return ConfigFile(entries=entries, problems=tuple(problems))
 

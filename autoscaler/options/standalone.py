@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from autoscaler.options.checks import Validator, check_value
@@ -12,6 +13,9 @@ from autoscaler.options.names import find, is_ours, nearest
 from autoscaler.options.problems import Problem, Severity
 
 PREFIX = "autoscaler.standalone."
+
+_JDBC = re.compile(r"jdbc:(?P<kind>\w+)://(?:[^@/?;#()]*@)?(?P<place>[\w.,:\[\]-]+/[\w.-]+)(?:[?;][^@]*)?")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 _Advice = tuple[Severity, str]
 
@@ -33,8 +37,9 @@ def _said_of(key: str, entry: Entry, validators: Mapping[str, Validator]) -> Ite
         if any(problem.severity is Severity.ERROR for problem in found):
             return
     severity, message = _advice(key, entry)
-    # Keys of Flink's own may be secrets.
-    value = entry.value if is_ours(key) or key.startswith(PREFIX) else ""
+    # Keys of Flink's own may be secrets, and so may what stands where a database is described.
+    shown = is_ours(key) or (key.removeprefix(PREFIX) in _MEANINGS and not key.startswith(f"{PREFIX}jdbc."))
+    value = entry.value if shown else ""
     yield Problem(severity=severity, key=key, value=value, source=entry.source, message=message)
 
 
@@ -90,16 +95,21 @@ def _state_store(value: str) -> _Advice:
 
 
 def _database(value: str) -> _Advice:
+    """The address without user, password and parameters, or none where it cannot be told from these."""
+    read = _JDBC.fullmatch(value)
+    kind, place = (read["kind"], read["place"]) if read is not None else ("mysql", "host/database")
+    written = "write it as" if read is not None else "only the form jdbc:mysql://host/database is read; write"
     return Severity.INFO, (
-        f"write it as an SQLAlchemy URL, user included: `store.url: {value.removeprefix('jdbc:')}`; the old "
-        "tables are not taken over"
+        f"{written} an SQLAlchemy URL with user and password: `store.url: {kind}://user:password@{place}`; parameters "
+        "and the old tables are not taken over"
     )
 
 
 def _password(value: str) -> _Advice:
+    named = value if _VARIABLE.fullmatch(value) else "the variable named here"
     return Severity.INFO, (
         "the password is part of the store's URL: set AUTOSCALER_STORE__URL to the whole URL, as you set "
-        f"{value} to the password"
+        f"{named} to the password"
     )
 
 

@@ -19,7 +19,7 @@ from autoscaler.options.standalone import migrate
         ("autoscaler.standalone.state-store.type", "memory", Severity.INFO, "SQLite"),
         ("autoscaler.standalone.state-store.type", "JDBC", Severity.INFO, "the address of the database"),
         ("autoscaler.standalone.event-handler.type", "JDBC", Severity.INFO, "events are logged and stored"),
-        ("autoscaler.standalone.jdbc.url", "jdbc:mysql://h/d", Severity.INFO, "`store.url: mysql://h/d`"),
+        ("autoscaler.standalone.jdbc.url", "jdbc:mysql://h/d", Severity.INFO, "`store.url: mysql://user:password@h/d`"),
         ("autoscaler.standalone.jdbc.username", "u", Severity.INFO, "`store.url`"),
         ("autoscaler.standalone.jdbc.password-env-variable", "JDBC_PWD", Severity.INFO, "AUTOSCALER_STORE__URL"),
         ("autoscaler.standalone.jdbc.event-handler.ttl", "90 d", Severity.INFO, "kept for 90 days"),
@@ -75,3 +75,27 @@ def test_no_secret_is_shown() -> None:
     """The value of a key that is Flink's own is not repeated: it may be a secret."""
     entries = {key: Entry(value="hush", source="f") for key in ("s3.secret-key", "job.autoscaler.quota.cpu")}
     assert ["hush" in repr(said) for said in migrate(entries)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("url", "jdbc:mysql://u:hush@db-1.x:3306/d?useSSL=false", "`store.url: mysql://user:password@db-1.x:3306/d`"),
+        ("url", "jdbc:postgresql://a,b:1/d?user=u&password=hush", "`store.url: postgresql://user:password@a,b:1/d`"),
+        ("url", "jdbc:mysql://h/d;password=hush", "`store.url: mysql://user:password@h/d`"),
+        ("url", "jdbc:mysql://u:p/hush@h/d", "only the form"),
+        ("url", "jdbc:mysql://u:1/hush?x@h/d", "only the form"),
+        ("url", "jdbc:mysql://h/d?password=x@hush/d", "only the form"),
+        ("url", "jdbc:mysql://u:@hush@h/d", "only the form"),
+        ("url", "jdbc:mysql://address=(host=h)(password=hush)/d", "only the form"),
+        ("url", "hush", "only the form"),
+        ("password", "hush", "is not known"),
+        ("password-env-variable", "hush", "as you set the variable named here to the password"),
+        ("username", "hush", "the user is part of"),
+    ],
+)
+def test_no_password_of_a_database_is_shown(key: str, value: str, message: str) -> None:
+    """Wherever it was put, it is not repeated; what is left of the address is, where it can be told from it."""
+    (said,) = migrate({f"autoscaler.standalone.jdbc.{key}": Entry(value=value, source="old.yaml:1")})
+    assert message in said.message
+    assert "hush" not in repr(said)

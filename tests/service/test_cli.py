@@ -322,6 +322,21 @@ def test_check_config_of_an_unknown_application(settings: Path, capsys: pytest.C
     assert f"running are: {APPLICATION} (lab-app)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["flink-conf.yaml", "config.yaml"])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_check_config_repeats_no_password(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, form: list[str]
+) -> None:
+    """A password in the old configuration is in no line of the output, whatever else is wrong with its line."""
+    lines = ["url: jdbc:mysql://u:hush@h/d", "url: jdbc:mysql://u:hush@%{hiera('db')}/d", "password: hush#hush"]
+    (tmp_path / name).write_text("".join(f"autoscaler.standalone.jdbc.{line}\n" for line in lines))
+    main(["check-config", "--from-standalone", str(tmp_path / name), *form])
+    streams = capsys.readouterr()
+    assert "jdbc.url" in streams.out
+    assert "%{hiera('db')}" in streams.out
+    assert "hush" not in streams.out + streams.err
+
+
 def test_check_config_from_standalone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each key of the standalone autoscaler's configuration is said to mean something here, or nothing."""
     file = tmp_path / "config.yaml"
@@ -406,12 +421,50 @@ def test_decide_without_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_decide_an_empty_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No case is no error, but said."""
-    (tmp_path / "cases.jsonl").write_text("\n\n")
-    assert main(["decide", str(tmp_path / "cases.jsonl")]) == 0
+    """Nothing was decided, which a script must not take for success; the message names the file."""
+    for name in ("cases.jsonl", "case.json"):
+        (tmp_path / name).write_text("\n\n")
+        assert main(["decide", str(tmp_path / name)]) == 1
+        streams = capsys.readouterr()
+        assert (streams.out, streams.err) == ("", f"autoscaler: {tmp_path / name}: there is no case in it\n")
+
+
+def test_decide_an_empty_stream() -> None:
+    """So it is in a pipe that brings nothing."""
+    command = [str(Path(sys.executable).parent / "autoscaler"), "decide", "-"]
+    ended = subprocess.run(command, input=b"", capture_output=True)
+    said = b"autoscaler: standard input: there is no case in it\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, b"", said)
+
+
+def test_decide_a_broken_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A document over several lines that is broken is one mistake with one place, not a mistake per line."""
+    file = tmp_path / "case.json"
+    file.write_text(json.dumps(CASE, indent=2).replace('"running_since": 0,', '"running_since": 0', 1))
+    assert main(["decide", str(file)]) == 1
     streams = capsys.readouterr()
-    assert streams.out == ""
-    assert "there is no case in it" in streams.err
+    (answer,) = map(json.loads, streams.out.splitlines())
+    assert answer["name"] is None
+    assert "line 8 column 3" in answer["error"]
+    assert "1 of 1 cases could not be answered" in streams.err
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "answers"),
+    [
+        ("cases.json", ["{", json.dumps(CASE)], 2),
+        ("cases.jsonl", ["{", "}}"], 2),
+        ("cases.jsonl.gz", ["{", "}}"], 2),
+        ("cases.json", ["{", "}}"], 1),
+    ],
+)
+def test_decide_tells_lines_from_a_document(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, lines: list[str], answers: int
+) -> None:
+    """Each line gets its answer where the name says so, or one of them is a case."""
+    (tmp_path / name).write_text("\n".join(lines))
+    assert main(["decide", str(tmp_path / name)]) == 1
+    assert len(capsys.readouterr().out.splitlines()) == answers
 
 
 @pytest.mark.slow
