@@ -37,6 +37,7 @@ from autoscaler.store.migrating import found_revision, has_tables_of_others, is_
 # The drivers that are tested and come with the extras; another one is used if the URL names it.
 _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 # A server that hangs must not hold the threads of the daemon: nothing it is asked takes long.
+_SECRETS = ("password", "passwd", "passfile", "sslpassword")
 _SERVER_S = 5
 _SERVER_ARGUMENTS: dict[str, dict[str, object]] = {
     "psycopg": {
@@ -77,7 +78,8 @@ class Place:
         return self.is_sqlite and self.path is None
 
     def __str__(self) -> str:
-        return str(self.path or self.url)  # a URL renders without its password
+        # a URL renders without its password, but with its parameters
+        return str(self.path or self.url.difference_update_query(_SECRETS))
 
 
 def place_of(url: str) -> Place:
@@ -303,6 +305,7 @@ def no_store_yet(place: Place) -> str:
 
 
 def _is_current(engine: Engine, place: Place) -> bool:
+    _connect_once(engine, place)
     revision = found_revision(engine)
     if revision is None:
         if place.is_sqlite and has_tables_of_others(engine):
@@ -310,3 +313,11 @@ def _is_current(engine: Engine, place: Place) -> bool:
         return False
     refuse_newer(revision, str(place))
     return revision == newest()
+
+
+def _connect_once(engine: Engine, place: Place) -> None:
+    """Only now a driver looks at the parameters of a URL."""
+    try:
+        engine.connect().close()
+    except (AttributeError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise StoreError(f"store.url {place}: the driver cannot use it: {error}; look at its parameters") from error

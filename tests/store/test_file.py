@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.schema import CreateTable
 
-from autoscaler.store import Store, StoreError, StoreUnavailable, open_existing, open_store, open_to_command
+from autoscaler.store import Store, StoreError, StoreUnavailable, open_existing, open_store, open_to_command, shown_url
 from autoscaler.store.schema import metadata
 from tests.store.builders import (
     KEY,
@@ -109,6 +109,15 @@ def test_a_password_is_not_shown() -> None:
     with pytest.raises(StoreError) as error:
         open_store("postgresql+nosuchdriver://me:secret@host/db", ROOMY, T0)
     assert "secret" not in str(error.value)
+    assert shown_url("postgresql://h/d?user=me&password=secret") == "postgresql+psycopg://h/d?user=me"
+
+
+@pytest.mark.parametrize("parameter", ["ssl=true", "ssl_ca=nowhere"])
+def test_parameters_a_driver_cannot_use_are_said(parameter: str) -> None:
+    """What a driver says of the URL's parameters is an error of the settings, not one of the program's."""
+    place = r"mysql\+pymysql://me:\*\*\*@127\.0\.0\.1:1/d"
+    with pytest.raises(StoreError, match=rf"store\.url {place}\?{parameter}: the driver cannot use it: "):
+        open_store(f"mysql://me:secret@127.0.0.1:1/d?{parameter}", ROOMY, T0)
 
 
 def test_a_file_of_another_program_is_left_alone(path: Path) -> None:
