@@ -40,7 +40,7 @@ check: setup ## formatter, linters, types, import contracts and the fast tests
 dist: setup ## wheel, source distribution and offline bundles for x86_64 and aarch64, into dist/
 	@PYTHONPATH=deploy $(BIN)/python -m bundle
 
-servers: setup ## the tests on PostgreSQL, MariaDB and a KDC (skipped where they are not installed)
+servers: setup ## the tests on PostgreSQL, MariaDB, MySQL and a KDC (skipped where they are not installed)
 	$(BIN)/pytest -m servers -rs
 
 e2e: setup ## the tests on the lab, on one Flink (FLINK=1.18|1.19|1.20|2.x, default 1.20)

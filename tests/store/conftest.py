@@ -15,7 +15,7 @@ Fresh = Callable[[], Store]
 UrlOf = Callable[[str], str]
 
 
-SERVERS = [pytest.param(name, marks=pytest.mark.servers) for name in ("postgresql", "mariadb")]
+SERVERS = [pytest.param(name, marks=pytest.mark.servers) for name in ("postgresql", "mariadb", "mysql")]
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,12 @@ def postgresql_server() -> Iterator[servers.Server]:
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[servers.Server]:
     with servers.mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mysql_server() -> Iterator[servers.Server]:
+    with servers.mysql() as server:
         yield server
 
 

@@ -1,4 +1,5 @@
-"""PostgreSQL and MariaDB as they come from Debian's packages, each started once, on a socket in a folder of its own."""
+"""PostgreSQL and MariaDB as they come from Debian's packages, and MySQL where there is one, each started once, on a
+socket in a folder of its own."""
 
 from __future__ import annotations
 
@@ -82,6 +83,23 @@ def mariadb() -> Iterator[Server]:
         maintenance = f"mysql+pymysql://root@localhost/mysql?unix_socket={listening}"
         running = Server(pattern, maintenance, listening, signal.SIGTERM)
         with _running([program, *options], folder, running) as server:
+            yield server
+
+
+@contextmanager
+def mysql() -> Iterator[Server]:
+    program = os.environ.get("MYSQLD") or shutil.which("mysqld", path=_path())
+    if program is None or "MySQL" not in subprocess.check_output([program, "--version"], text=True):
+        pytest.skip("MySQL is not installed: set MYSQLD to its mysqld")
+    with _folder() as folder:
+        data, listening = folder / "data", folder / "socket"
+        base = [program, "--no-defaults", f"--datadir={data}", f"--basedir={Path(program).parents[1]}"]
+        _run([*base, "--initialize-insecure"])
+        options = [f"--socket={listening}", "--skip-networking", "--mysqlx=OFF", f"--pid-file={folder}/pid"]
+        pattern = f"mysql://root@localhost/{{}}?unix_socket={listening}"
+        maintenance = f"mysql+pymysql://root@localhost/mysql?unix_socket={listening}"
+        running = Server(pattern, maintenance, listening, signal.SIGTERM)
+        with _running([*base, *options, "--innodb-flush-log-at-trx-commit=0"], folder, running) as server:
             yield server
 
 
