@@ -84,7 +84,7 @@ install_bundle() {
 
     fetch "$bundle" "$scratch/bundle.tar.gz"
     found=$(sha256sum <"$scratch/bundle.tar.gz" | cut -d ' ' -f 1)
-    [ -z "$sha256" ] || [ "$sha256" = "$found" ] || fail "$bundle has SHA-256 $found, --sha256 says $sha256"
+    [ -z "$sha256" ] || [ "${sha256,,}" = "$found" ] || fail "$bundle has SHA-256 $found, --sha256 says $sha256"
     say "bundle $bundle, SHA-256 $found"
     tar -xzf "$scratch/bundle.tar.gz" -C "$scratch" --no-same-owner || fail "$bundle is no readable .tar.gz"
     folder=$(printf '%s\n' "$scratch"/*/install.sh)

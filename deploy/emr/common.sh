@@ -174,6 +174,8 @@ place_service() {
     place "$from/autoscaler.service" "$UNIT"
     if on_emr; then
         mkdir -p "$LOGS" || fail "$LOGS cannot be created"
+        # systemd would make it readable for root alone
+        [ -e "$LOGS/autoscaler.log" ] || place /dev/null "$LOGS/autoscaler.log"
         place "$from/emr.conf" "$DROP_INS/emr.conf"
         place "$from/autoscaler.logrotate" "$LOGROTATE"
         place "$from/logpusher.config" "$LOGPUSHER"

@@ -44,7 +44,9 @@ def test_a_master_gets_the_service(tmp_path: Path, masters: int) -> None:
     assert "ExecStart=/opt/autoscaler/current/bin/autoscaler run" in host.read("etc/systemd/system/autoscaler.service")
     assert "append:/var/log/autoscaler/" in host.read("etc/systemd/system/autoscaler.service.d/emr.conf")
     assert "/var/log/autoscaler/" in json.loads(host.read("etc/logpusher/autoscaler.config"))
-    assert (host.root / "var/log/autoscaler").is_dir()
+    assert (host.root / "var/log/autoscaler/autoscaler.log").stat().st_mode & 0o777 == 0o644, (
+        "EMR's log pusher reads it"
+    )
     assert (host.root / "usr/bin/autoscaler").resolve().exists()
     assert list((host.root / "tmp").iterdir()) == []
     order = [call.split()[0] for call in host.calls if call.startswith(("aws", "systemd-sysusers", "systemctl enable"))]
@@ -132,6 +134,7 @@ def test_a_bad_checksum(host: Host) -> None:
     before = host.foreign()
     ended = host.bootstrap("--bundle", address, "--sha256", "0" * 64)
     assert_harmless(host, before, ended, f"has SHA-256 {digest}, --sha256 says {'0' * 64}")
+    assert host.bootstrap("--bundle", address, "--sha256", digest.upper(), "--strict").status == 0
 
 
 def test_a_damaged_bundle(host: Host) -> None:

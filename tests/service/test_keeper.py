@@ -14,8 +14,9 @@ from autoscaler.keeper import PATIENCE, Keeper
 from autoscaler.model import Reason, RequestState
 from autoscaler.store import Store, open_existing, open_store
 from autoscaler.telemetry import Journal
+from tests.adapters.kdc import Realm
 from tests.adapters.stub import Stub
-from tests.adapters.test_depot import AWS
+from tests.adapters.test_depot import AWS, FILE, SecuredHdfs
 from tests.service.cluster import KEY, Daemon, StubCluster, remember, settings_file, until
 from tests.store.builders import ROOMY, T0, a_command
 
@@ -143,3 +144,19 @@ def test_a_replaced_master_goes_on_with_the_record(tmp_path: Path, stub: Stub, c
     (request,) = open_existing(f"sqlite:///{disks[1] / 'history.db'}").requests(KEY, 9)
     assert request.state is RequestState.SENT
     assert len(cluster.puts) == 1
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(60)
+def test_a_daemon_with_a_keytab_reads_the_copy_of_a_secured_cluster(tmp_path: Path, realm: Realm, stub: Stub) -> None:
+    """The keytab of the settings is what HDFS is shown."""
+    with Stub() as data_node:
+        hdfs = SecuredHdfs(stub, data_node, realm.initiator)
+        hdfs.files[FILE] = a_copy()
+        copy_to = f"webhdfs://localhost:{stub.port}{FILE}"
+        kept = {"url": f"sqlite:///{tmp_path / 'history.db'}", "copy_to": copy_to}
+        settings = settings_file(tmp_path, stub, store=kept, kerberos={"keytab": str(realm.client)})
+        with Daemon(settings) as daemon:
+            daemon.wait_for("the store begins from its copy", timeout_s=40, copy=copy_to)
+            assert daemon.end() == 0
+    assert hdfs.users == ["autoscaler@TEST"]
