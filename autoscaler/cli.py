@@ -40,6 +40,7 @@ from autoscaler.options import EMR, PROFILES
 from autoscaler.options.commands import EVERY_JOB, CommandError
 from autoscaler.settings import Settings, SettingsError, load_settings
 from autoscaler.store import Store, StoreError, open_existing, open_to_command
+from autoscaler.systemd import service_manager
 from autoscaler.telemetry import configure_logging
 from autoscaler.web import PortBusy
 
@@ -59,10 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(end="", flush=True)  # whether all could be written is known only now
         return status
     except (SettingsError, PortBusy, CommandError) as error:
-        print(f"autoscaler: {error}", file=sys.stderr)
+        _complain(error)
         return BAD_INPUT
     except StoreError as error:
-        print(f"autoscaler: {error}", file=sys.stderr)
+        _complain(error)
         return 1
     except BrokenPipeError:
         # the reader of our output went away; Python would complain once more while it closes stdout
@@ -75,6 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _complain(error: Exception) -> None:
+    print(f"autoscaler: {error}", file=sys.stderr)
+    # on EMR what a service prints is in a file; `systemctl status` keeps this
+    service_manager(os.environ).ailing(str(error).partition("\n")[0])
 
 
 def entry() -> None:

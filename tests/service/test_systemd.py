@@ -121,11 +121,19 @@ def test_a_hung_rm_or_proxy_is_waited_for(
 
 
 def test_without_a_ready_store_nothing_is_ready(tmp_path: Path, stub: Stub, listener: Listener) -> None:
-    """READY=1 is not said before settings and store are open."""
+    """READY=1 is not said before settings and store are open, but what is wrong with them, which `systemctl status`
+    shows once the service has ended."""
     (tmp_path / "history.db").mkdir()
     with Daemon(settings_file(tmp_path, stub), environment={"NOTIFY_SOCKET": listener.address}) as daemon:
         assert daemon.process.wait(10) == 1
-    assert listener.waiting() == []
+    assert listener.waiting() == [
+        [f"STATUS=the store's file {tmp_path / 'history.db'} is a directory; set store.url to a file"]
+    ]
+    settings = settings_file(tmp_path, stub, nonsense=1)
+    with Daemon(settings, environment={"NOTIFY_SOCKET": listener.address}) as daemon:
+        assert daemon.process.wait(10) == 2
+    ((said,),) = listener.waiting()
+    assert said.startswith(f"STATUS={settings}:1: unknown setting `nonsense`")
 
 
 def test_a_hung_scheduler_feeds_nothing(stub: Stub, tmp_path: Path, listener: Listener) -> None:
