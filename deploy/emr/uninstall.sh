@@ -31,6 +31,8 @@ main() {
     fi
     remove "$UNIT" "$DROP_INS" "$LOGROTATE" "$LOGPUSHER" "$COMMAND" "$HOME_FOLDER" "$(dirname "$SETTINGS")" "$LOGS"
     systemctl daemon-reload || fail "systemctl daemon-reload failed"
+    # else `systemctl --failed` would go on to list a service that had failed
+    systemctl reset-failed "$SERVICE" 2>/dev/null
     if [ $purge = yes ]; then
         remove "$STATE" "$SYSUSERS"
         ! getent passwd autoscaler >/dev/null || userdel autoscaler || fail "the user autoscaler could not be removed"

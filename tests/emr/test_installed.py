@@ -225,6 +225,7 @@ class TestUninstall:
             "usr/lib/sysusers.d/autoscaler.conf",
         }
         assert host.called("systemctl disable --now autoscaler.service") == 1
+        assert host.called("systemctl reset-failed autoscaler.service") == 1
         assert host.run(host.folder / "autoscaler-1.0.0" / "uninstall.sh").status == 0
 
     def test_purge_removes_the_store_too(self, host: Host, old: Path) -> None:
