@@ -10,9 +10,11 @@
 set -u
 
 NEEDED_MIB=6144
-# Ports of YARN, the web application proxy and Kafka. `LAB_ZK=1` adds ZooKeeper's.
+# Ports of YARN, the web application proxy and Kafka. `LAB_ZK=1` and `LAB_MASTERS=2` add ZooKeeper's.
 PORTS="8088 8030 8031 8032 8033 8040 8041 8042 20888 9092 9093"
-[ "${LAB_ZK:-}" = 1 ] && PORTS="$PORTS 2181"
+if [ "${LAB_ZK:-}" = 1 ] || [ "${LAB_MASTERS:-1}" != 1 ]; then
+    PORTS="$PORTS 2181"
+fi
 
 project=$(cd "$(dirname "$0")/.." && pwd)
 lab_home=${LAB_HOME:-$project/.lab/run}

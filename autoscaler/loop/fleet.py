@@ -107,7 +107,7 @@ class Fleet:
             self._meet(running, now)
         except ClusterError as error:
             self._failures += 1
-            wait = min(1_000 * 2 ** min(self._failures - 1, 5), LONGEST_BACK_OFF)
+            wait = min(1_000 * 2 ** min(self._failures - 1, 5), LONGEST_BACK_OFF, self.discovery_interval)
             self._down_since = self._down_since or now
             self._not_answered(error)
         except Exception as error:  # the next discovery may find what this one stumbled over gone

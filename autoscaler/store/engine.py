@@ -39,13 +39,25 @@ _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "maria
 # A server that hangs must not hold the threads of the daemon: nothing it is asked takes long.
 _SECRETS = ("password", "passwd", "passfile", "sslpassword")
 _SERVER_S = 5
+# A process that stands still, or a machine that is gone, within a transaction holds its locks, the lease's among them;
+# the server ends the transaction, so that another daemon can take over. MySQL knows only how long a connection rests.
+_IDLE_TRANSACTION_S = 10
+_IDLE_CONNECTION_S = 600
 _SERVER_ARGUMENTS: dict[str, dict[str, object]] = {
     "psycopg": {
         "connect_timeout": _SERVER_S,
         "tcp_user_timeout": _SERVER_S * 1000,
-        "options": f"-c statement_timeout={_SERVER_S * 1000} -c lock_timeout={_SERVER_S * 1000}",
+        "options": f"-c statement_timeout={_SERVER_S * 1000} -c lock_timeout={_SERVER_S * 1000} "
+        f"-c idle_in_transaction_session_timeout={_IDLE_TRANSACTION_S * 1000}",
     },
-    "pymysql": {"connect_timeout": _SERVER_S, "read_timeout": _SERVER_S, "write_timeout": _SERVER_S},
+    "pymysql": {
+        "connect_timeout": _SERVER_S,
+        "read_timeout": _SERVER_S,
+        "write_timeout": _SERVER_S,
+        # What stands in the comment only MariaDB reads.
+        "init_command": f"SET SESSION wait_timeout={_IDLE_CONNECTION_S} "
+        f"/*M!100300 , idle_transaction_timeout={_IDLE_TRANSACTION_S} */",
+    },
 }
 
 _BUSY_TIMEOUT_S = 2.0

@@ -15,15 +15,14 @@ class Daemon:
     def __init__(self, home: Path, command: Path, log: Path, settings: Mapping[str, str]) -> None:
         self.config = home / "autoscaler.yaml"
         self.store = home / "autoscaler.db"
+        self.settings: Mapping[str, str] = {"store": f"{{url: 'sqlite:///{self.store}'}}", **settings}
         self.log = log
         self._command = command
-        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self.config.parent.mkdir(parents=True, exist_ok=True)
-        lines = [f"{key}: {value}" for key, value in self._settings.items()]
-        self.config.write_text("\n".join([*lines, "store:", f"  url: sqlite:///{self.store}", ""]), encoding="utf-8")
+        self.config.write_text("".join(f"{key}: {value}\n" for key, value in self.settings.items()), encoding="utf-8")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

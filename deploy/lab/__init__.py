@@ -1,8 +1,9 @@
 """A real YARN, Kafka and Flink on one machine, for the story of `make run` and for the end-to-end tests."""
 
 from lab.containers import Container
-from lab.lab import Lab, Options
+from lab.lab import Lab
 from lab.layout import LabError
+from lab.parts import Options
 from lab.rest import Application, Job
 from lab.status import Memory, Status
 from lab.story import Phase, Story

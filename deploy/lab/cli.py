@@ -40,13 +40,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lab",
         description="A real YARN, Kafka and Flink on this machine.",
-        epilog="Environment: FLINK=1.18|1.19|1.20|2.x, LAB_ZK=1 (with ZooKeeper), LAB_HOME, LAB_CACHE.",
+        epilog="Environment: FLINK=1.18|1.19|1.20|2.x, LAB_ZK=1 (with ZooKeeper), LAB_MASTERS=2, LAB_HOME, LAB_CACHE.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     up = commands.add_parser("up", help="start the lab")
     up.add_argument("--jobs", action="store_true", help="submit the story's jobs too")
     up.add_argument("--zookeeper", action="store_true", default=os.environ.get("LAB_ZK") == "1")
+    up.add_argument("--masters", type=int, default=os.environ.get("LAB_MASTERS") or "1", metavar="N")
     up.add_argument("--node-memory", type=int, nargs=2, default=NODE_MEMORY_MB, metavar="MB")
     up.set_defaults(run=_up)
 
@@ -82,7 +83,7 @@ def _say(line: str) -> None:
 
 def _up(arguments: argparse.Namespace) -> None:
     first, second = arguments.node_memory
-    lab = Lab(node_memory_mb=(first, second), zookeeper=arguments.zookeeper, say=_say)
+    lab = Lab(node_memory_mb=(first, second), zookeeper=arguments.zookeeper, masters=arguments.masters, say=_say)
     lab.up(jobs=arguments.jobs)
 
 

@@ -75,21 +75,17 @@ def core_site(tmp: Path) -> Settings:
     }
 
 
-def yarn_site(layout: Layout, hadoop: Path, story: Story, largest_container_mb: int) -> Settings:
+def yarn_site(layout: Layout, hadoop: Path, story: Story, largest_container_mb: int, masters: int = 1) -> Settings:
     """Return what every YARN daemon and Flink container reads."""
     manager = "yarn.resourcemanager."
     return {
-        manager + "hostname": places.MASTER_HOST,
-        manager + "bind-host": places.MASTER_HOST,
-        manager + "webapp.address": places.RESOURCE_MANAGER_URL.removeprefix("http://"),
+        **(_one_manager(layout) if masters == 1 else _several_managers(story, masters)),
         manager + "scheduler.class": f"{CLASSES}.scheduler.capacity.CapacityScheduler",
         manager + "nodes.exclude-path": str(layout.excluded_nodes),
         manager + "nodemanager-graceful-decommission-timeout-secs": 3600,
         manager + "am.max-attempts": 2,
         # Applications survive a restart of the ResourceManager, as they do on a cluster that keeps its state.
         manager + "recovery.enabled": True,
-        manager + "store.class": f"{CLASSES}.recovery.FileSystemRMStateStore",
-        manager + "fs.state-store.uri": f"file://{layout.data}/resourcemanager",
         manager + "work-preserving-recovery.scheduling-wait-ms": 1000,
         "yarn.node-attribute.fs-store.root-dir": f"file://{layout.data}/node-attributes",
         # Set, as on EMR: the ResourceManager then runs no proxy of its own.
@@ -101,6 +97,44 @@ def yarn_site(layout: Layout, hadoop: Path, story: Story, largest_container_mb: 
         "yarn.application.classpath": f"$HADOOP_CONF_DIR,{hadoop}/*",
         **story.yarn,
     }
+
+
+def _one_manager(layout: Layout) -> Settings:
+    manager = "yarn.resourcemanager."
+    return {
+        manager + "hostname": places.MASTER_HOST,
+        manager + "webapp.address": places.RESOURCE_MANAGER_URL.removeprefix("http://"),
+        manager + "store.class": f"{CLASSES}.recovery.FileSystemRMStateStore",
+        manager + "fs.state-store.uri": f"file://{layout.data}/resourcemanager",
+    }
+
+
+def _several_managers(story: Story, masters: int) -> Settings:
+    """ResourceManagers of which one is active: they elect it, and keep their state, in ZooKeeper; as on EMR."""
+    manager = "yarn.resourcemanager."
+    settings: Settings = {
+        manager + "ha.enabled": True,
+        manager + "ha.rm-ids": ",".join(manager_id(master) for master in range(masters)),
+        manager + "cluster-id": "lab",
+        manager + "store.class": f"{CLASSES}.recovery.ZKRMStateStore",
+        "hadoop.zk.address": places.ZOOKEEPER,
+        **story.masters,
+    }
+    for master in range(masters):
+        settings[f"{manager}hostname.{manager_id(master)}"] = places.MASTER_HOSTS[master]
+        web = places.RESOURCE_MANAGER_URLS[master].removeprefix("http://")
+        settings[f"{manager}webapp.address.{manager_id(master)}"] = web
+    return settings
+
+
+def manager_id(master: int) -> str:
+    return f"rm{master}"
+
+
+def master_site(master: int, masters: int) -> Settings:
+    """Return what one ResourceManager has besides the common yarn-site."""
+    own: Settings = {"yarn.resourcemanager.ha.id": manager_id(master)} if masters > 1 else {}
+    return {"yarn.resourcemanager.bind-host": places.MASTER_HOSTS[master], **own}
 
 
 def capacity_scheduler() -> Settings:
@@ -170,6 +204,8 @@ def zookeeper(layout: Layout) -> Settings:
         "clientPort": places.ZOOKEEPER_PORT,
         "clientPortAddress": places.MASTER_HOST,
         "admin.enableServer": False,
+        # Sessions last at least two of these.
+        "tickTime": 1000,
     }
 
 
@@ -290,19 +326,25 @@ def flink_client_log() -> Settings:
     return log4j2({"type": "CONSOLE", "target": "SYSTEM_ERR"})
 
 
-def write_daemons(layout: Layout, hadoop: Path, story: Story, node_memory_mb: tuple[int, int]) -> None:
+def write_daemons(
+    layout: Layout, hadoop: Path, story: Story, node_memory_mb: tuple[int, int], masters: int = 1
+) -> None:
     """Write the configuration of all daemons below the lab's `conf` folder."""
-    common = yarn_site(layout, hadoop, story, max(node_memory_mb))
+    common = yarn_site(layout, hadoop, story, max(node_memory_mb), masters)
     files = {
-        "hadoop/core-site.xml": xml(core_site(layout.data / "tmp" / "master")),
+        "hadoop/core-site.xml": xml(core_site(layout.data / "tmp" / "clients")),
         "hadoop/yarn-site.xml": xml(common),
-        "hadoop/capacity-scheduler.xml": xml(capacity_scheduler()),
         "hadoop/log4j.properties": properties(log4j1()),
         "kafka/server.properties": properties(kafka(layout)),
         "kafka/zookeeper.properties": properties(zookeeper(layout)),
         "kafka/log4j.properties": properties(log4j1("WARN")),
         layout.excluded_nodes.name: "",
     }
+    for master in range(masters):
+        files[f"master{master}/core-site.xml"] = xml(core_site(layout.data / "tmp" / f"master{master}"))
+        files[f"master{master}/yarn-site.xml"] = xml({**common, **master_site(master, masters)})
+        files[f"master{master}/capacity-scheduler.xml"] = xml(capacity_scheduler())
+        files[f"master{master}/log4j.properties"] = properties(log4j1())
     for node, memory_mb in enumerate(node_memory_mb):
         files[f"node{node}/core-site.xml"] = xml(core_site(layout.data / "tmp" / f"node{node}"))
         files[f"node{node}/yarn-site.xml"] = xml({**common, **node_site(layout, node, memory_mb)})

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from lab.configs import Value
 from lab.containers import Container
 from lab.jobs import SUBMISSION, Conf, Submitter
 from lab.layout import LabError, Layout
-from lab.parts import Part, Tools
+from lab.parts import Options, Part, Tools
 from lab.processes import Process, Processes, end, last_lines
 from lab.rest import LIVE_STATES, Application, Job, Rest, Yarn, jobs_of
 from lab.status import ADDRESSES, Memory, Status
@@ -36,16 +36,11 @@ NODE_MEMORY_MB = (6144, 3072)
 SESSION_JOBS = ("payments", "numbers")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a running lab cannot change any more."""
-
-    node_memory_mb: tuple[int, int]
-    zookeeper: bool
-
-
 class Lab:
-    """A YARN with a separate proxy, a Kafka, and Flink jobs, on loopback addresses."""
+    """A YARN with a separate proxy, a Kafka, and Flink jobs, on loopback addresses.
+
+    With two `masters` there are two ResourceManagers, of which one is active, and a ZooKeeper by which they elect it.
+    """
 
     def __init__(
         self,
@@ -54,11 +49,14 @@ class Lab:
         *,
         node_memory_mb: tuple[int, int] = NODE_MEMORY_MB,
         zookeeper: bool = False,
+        masters: int = 1,
         say: Callable[[str], None] = print,
     ) -> None:
         self.layout = Layout.from_environment(home)
         self.version = FlinkVersion.named(flink_version or os.environ.get("FLINK") or "1.20")
-        self.options = Options(node_memory_mb=node_memory_mb, zookeeper=zookeeper)
+        if not 1 <= masters <= len(places.MASTER_HOSTS):
+            raise LabError(f"a lab has 1 to {len(places.MASTER_HOSTS)} masters, not {masters}")
+        self.options = Options(node_memory_mb=node_memory_mb, zookeeper=zookeeper or masters > 1, masters=masters)
         self.story = Story.load()
         self._say = say
         self._processes = Processes(self.layout.pid, self.layout.log)
@@ -114,12 +112,7 @@ class Lab:
     def is_up(self) -> bool:
         """True if every part of this lab runs."""
         running = self._processes.running()
-        return bool(running) and all(name in running for name in self._part_names())
-
-    def _part_names(self) -> list[str]:
-        nodes = [parts.node_name(node) for node in range(len(self.options.node_memory_mb))]
-        extra = ["zookeeper"] if self.options.zookeeper else []
-        return ["resourcemanager", *nodes, "proxy", "kafka", *extra, "load"]
+        return bool(running) and all(part.name in running for part in self._parts())
 
     def _check_same_options(self, running: Mapping[str, Process]) -> None:
         if not running:
@@ -140,7 +133,8 @@ class Lab:
         self._remove_home()
         self.layout.home.mkdir(parents=True, exist_ok=True)
         self.layout.options.write_text(json.dumps(asdict(self.options)), encoding="utf-8")
-        configs.write_daemons(self.layout, self._tools.hadoop, self.story, self.options.node_memory_mb)
+        memory, masters = self.options.node_memory_mb, self.options.masters
+        configs.write_daemons(self.layout, self._tools.hadoop, self.story, memory, masters)
         load.write_rates(self.layout.rates, self.story.phases[0].rates)
 
     def _remove_home(self) -> None:
@@ -169,8 +163,7 @@ class Lab:
         artifacts.compile_jar("jobs", self._tools.flink, self._tools.jobs_jar)
 
     def _parts(self) -> list[Part]:
-        nodes = len(self.options.node_memory_mb)
-        return parts.all_parts(self.layout, self._tools, self._yarn, nodes, self.options.zookeeper)
+        return parts.all_parts(self.layout, self._tools, self._yarn, self.options)
 
     def _start(self, part: Part) -> None:
         if self._processes.get(part.name):
@@ -179,8 +172,8 @@ class Lab:
         if part.name == "kafka" and not (self.layout.data / "kafka" / "meta.properties").exists():
             command = parts.kafka_format(self.layout, tools)
             self._processes.run("kafka-format", command, parts.environment(tools, {}), START_PATIENCE_SECONDS)
-        if part.name == "load":
-            self._wait_for(parts.kafka(self.layout, tools))
+        if part.after is not None:
+            self._wait_for(part.after)
         self._processes.start(part.name, part.command, parts.environment(tools, part.environment))
 
     def _wait_for(self, part: Part) -> None:
@@ -268,6 +261,10 @@ class Lab:
     def application(self, application_id: str) -> Application | None:
         return self._yarn.application(application_id)
 
+    def active_master(self) -> int | None:
+        """Return the master whose ResourceManager is active now."""
+        return self._yarn.active_master()
+
     def tracking_url(self, application_id: str) -> str:
         """Return the address of an application's Flink REST, behind the proxy, without a final slash."""
         application = self.application(application_id)
@@ -300,9 +297,11 @@ class Lab:
         """Return all that is to be said about the lab now."""
         applications = tuple(self.applications())
         running = [(name, process.pid) for name, process in self._processes.running().items()]
+        urls = {parts.manager_name(master): url for master, url in enumerate(places.RESOURCE_MANAGER_URLS)}
+        managers = [urls[name] for name, _ in running if name in urls]
         launched = [(f"{each.kind} {each.id}", each.process.pid) for each in self.containers()]
         return Status(
-            addresses={**ADDRESSES, "logs": str(self.layout.log)},
+            addresses={"ResourceManager": ", ".join(managers), **ADDRESSES, "logs": str(self.layout.log)},
             rates=load.read_rates(self.layout.rates),
             applications=applications,
             jobs=tuple((app.id, job) for app in applications for job in jobs_of(app, self._rest)),
@@ -345,12 +344,16 @@ class Lab:
                 return container.process.pid
         raise LabError(f"{application_id} has no running {kind}")
 
-    def stop_resource_manager(self) -> None:
-        self._processes.stop("resourcemanager")
+    def stop_resource_manager(self, master: int = 0) -> None:
+        self._processes.stop(parts.manager_name(master))
 
-    def start_resource_manager(self) -> None:
-        """Start the ResourceManager again; it recovers its applications."""
-        self._restart(parts.resource_manager(self.layout, self._tools, self._yarn))
+    def kill_resource_manager(self, master: int = 0) -> None:
+        """End a ResourceManager with SIGKILL; with two masters the other one becomes active."""
+        self._processes.stop(parts.manager_name(master), at_once=True)
+
+    def start_resource_manager(self, master: int = 0) -> None:
+        """Start a ResourceManager again; it recovers its applications, or is a standby if the other one is active."""
+        self._restart(parts.resource_manager(self.layout, self._tools, self._yarn, master, self.options))
 
     def stop_proxy(self) -> None:
         self._processes.stop("proxy")

@@ -9,7 +9,9 @@ from typing import Self
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-MASTER_HOST = "127.0.0.1"
+# Each ResourceManager has an address of its own; everything else of which there is one lives on the first.
+MASTER_HOSTS = ("127.0.0.1", "127.0.0.4")
+MASTER_HOST = MASTER_HOSTS[0]
 # One loopback address per NodeManager: the same ports on distinct hosts, and YARN excludes nodes by host.
 NODE_HOSTS = ("127.0.0.2", "127.0.0.3")
 
@@ -19,7 +21,8 @@ PROXY_PORT = 20888
 KAFKA_PORTS = {"clients": 9092, "controller": 9093}
 ZOOKEEPER_PORT = 2181
 
-RESOURCE_MANAGER_URL = f"http://{MASTER_HOST}:{RESOURCE_MANAGER_PORTS['web']}"
+RESOURCE_MANAGER_URLS = tuple(f"http://{host}:{RESOURCE_MANAGER_PORTS['web']}" for host in MASTER_HOSTS)
+RESOURCE_MANAGER_URL = RESOURCE_MANAGER_URLS[0]
 PROXY_URL = f"http://localhost:{PROXY_PORT}"
 BROKERS = f"{MASTER_HOST}:{KAFKA_PORTS['clients']}"
 ZOOKEEPER = f"{MASTER_HOST}:{ZOOKEEPER_PORT}"

@@ -14,6 +14,7 @@ from lab.layout import Layout
 from lab.rest import Yarn
 
 YARN_SERVER = "org.apache.hadoop.yarn.server"
+MANAGER = "resourcemanager"
 NODE = "node"
 KAFKA_CLUSTER_ID = "AAAAAAAAAAAAAAAAAAAAAQ"
 
@@ -34,7 +35,7 @@ class Tools:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One daemon."""
+    """One daemon; ``after`` is another one that has to be up before this one is started."""
 
     name: str
     title: str
@@ -42,6 +43,16 @@ class Part:
     is_ready: Callable[[], bool]
     addresses: tuple[Address, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    after: Part | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a running lab cannot change any more."""
+
+    node_memory_mb: tuple[int, int]
+    zookeeper: bool
+    masters: int
 
 
 def java(tools: Tools, heap_mb: int, class_path: str, tmp: Path, main: str, *arguments: str) -> tuple[str, ...]:
@@ -56,24 +67,28 @@ def environment(tools: Tools, extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "JAVA_HOME": str(tools.java_home), **extra}
 
 
-def all_parts(layout: Layout, tools: Tools, yarn: Yarn, nodes: int, zookeeper: bool) -> list[Part]:
+def all_parts(layout: Layout, tools: Tools, yarn: Yarn, options: Options) -> list[Part]:
     """List the daemons in the order of their start."""
-    parts = [resource_manager(layout, tools, yarn)]
-    parts += [node_manager(layout, tools, yarn, node) for node in range(nodes)]
-    parts += [proxy(layout, tools), kafka(layout, tools)]
-    if zookeeper:
-        parts.append(_zookeeper(layout, tools))
-    return [*parts, load(layout, tools)]
+    parts = [_zookeeper(layout, tools)] if options.zookeeper else []
+    parts += [resource_manager(layout, tools, yarn, master, options) for master in range(options.masters)]
+    parts += [node_manager(layout, tools, yarn, node) for node in range(len(options.node_memory_mb))]
+    return [*parts, proxy(layout, tools), kafka(layout, tools), load(layout, tools)]
 
 
-def resource_manager(layout: Layout, tools: Tools, yarn: Yarn) -> Part:
+def resource_manager(layout: Layout, tools: Tools, yarn: Yarn, master: int, options: Options) -> Part:
+    host = places.MASTER_HOSTS[master]
     return Part(
-        name="resourcemanager",
-        title="YARN ResourceManager",
-        command=_hadoop(layout, tools, 256, "hadoop", f"{YARN_SERVER}.resourcemanager.ResourceManager"),
-        is_ready=yarn.is_up,
-        addresses=tuple((places.MASTER_HOST, port) for port in places.RESOURCE_MANAGER_PORTS.values()),
+        name=manager_name(master),
+        title=f"YARN ResourceManager {host}",
+        command=_hadoop(layout, tools, 256, f"master{master}", f"{YARN_SERVER}.resourcemanager.ResourceManager"),
+        is_ready=lambda: yarn.is_up(master),
+        addresses=tuple((host, port) for port in places.RESOURCE_MANAGER_PORTS.values()),
+        after=_zookeeper(layout, tools) if options.masters > 1 else None,
     )
+
+
+def manager_name(master: int) -> str:
+    return f"{MANAGER}{master}"
 
 
 def node_manager(layout: Layout, tools: Tools, yarn: Yarn, node: int) -> Part:
@@ -143,6 +158,7 @@ def load(layout: Layout, tools: Tools) -> Part:
         title="load generator",
         command=_kafka(layout, tools, 96, "lab.load.LoadGen", places.BROKERS, str(layout.rates), *topics),
         is_ready=lambda: log.is_file() and "topics are ready" in log.read_text(encoding="utf-8", errors="replace"),
+        after=kafka(layout, tools),
     )
 
 

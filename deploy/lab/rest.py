@@ -8,8 +8,9 @@ from typing import Any, Self
 
 import requests
 
-from lab.layout import RESOURCE_MANAGER_URL, LabError
+from lab.layout import RESOURCE_MANAGER_URLS, LabError
 
+PATH = "/ws/v1/cluster"
 TIMEOUT_SECONDS = 5.0
 LIVE_STATES = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 
@@ -80,35 +81,47 @@ class Rest:
 
 
 class Yarn:
-    """The ResourceManager's view."""
+    """The active ResourceManager's view. A standby answers most questions with a redirect, which is no answer."""
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
-        self._url = f"{RESOURCE_MANAGER_URL}/ws/v1/cluster"
 
-    def is_up(self) -> bool:
-        info = self._rest.get(f"{self._url}/info")
-        return info is not None and info["clusterInfo"]["state"] == "STARTED"
+    def is_up(self, master: int) -> bool:
+        return self._info(master).get("state") == "STARTED"
+
+    def active_master(self) -> int | None:
+        """Return the master whose ResourceManager says it is the active one."""
+        masters = range(len(RESOURCE_MANAGER_URLS))
+        return next((master for master in masters if self._info(master).get("haState") == "ACTIVE"), None)
+
+    def _info(self, master: int) -> dict[str, Any]:
+        answer = self._rest.get(f"{RESOURCE_MANAGER_URLS[master]}{PATH}/info") or {}
+        return answer.get("clusterInfo") or {}
+
+    def _get(self, path: str) -> dict[str, Any]:
+        answers = (self._rest.get(f"{url}{PATH}{path}") for url in RESOURCE_MANAGER_URLS)
+        return next((answer for answer in answers if answer is not None), {})
 
     def node_states(self) -> dict[str, str]:
         """Return the state of each NodeManager, by host."""
-        answer = self._rest.get(f"{self._url}/nodes") or {}
+        answer = self._get("/nodes")
         nodes = (answer.get("nodes") or {}).get("node") or []
         return {node["nodeHostName"]: node["state"] for node in nodes}
 
     def applications(self, *states: str) -> list[Application]:
         """Return the applications in these states (all, if none is given), oldest first."""
         query = f"?states={','.join(states)}" if states else ""
-        answer = self._rest.get(f"{self._url}/apps{query}") or {}
+        answer = self._get(f"/apps{query}")
         found = (answer.get("apps") or {}).get("app") or []
         return sorted((Application.parse(app) for app in found), key=lambda application: application.id)
 
     def application(self, application_id: str) -> Application | None:
-        answer = self._rest.get(f"{self._url}/apps/{application_id}")
+        answer = self._get(f"/apps/{application_id}")
         return Application.parse(answer["app"]) if answer else None
 
     def kill(self, application_id: str) -> None:
-        answer = self._rest.put(f"{self._url}/apps/{application_id}/state", {"state": "KILLED"})
+        url = RESOURCE_MANAGER_URLS[self.active_master() or 0]
+        answer = self._rest.put(f"{url}{PATH}/apps/{application_id}/state", {"state": "KILLED"})
         if answer.status_code not in (200, 202):
             raise LabError(f"YARN does not kill {application_id}: {answer.status_code} {answer.text[:200]}")
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from lab.layout import BROKERS, PROXY_URL, RESOURCE_MANAGER_URL
+from lab.layout import BROKERS, PROXY_URL
 from lab.processes import resident_megabytes
 from lab.rest import Application, Job
 
 ADDRESSES: Mapping[str, str] = {
-    "ResourceManager": RESOURCE_MANAGER_URL,
     "web application proxy": PROXY_URL,
     "Kafka": BROKERS,
 }

@@ -30,6 +30,7 @@ class Story:
 
     flink: Mapping[str, str]
     yarn: Mapping[str, str]
+    masters: Mapping[str, str]
     daemon: Mapping[str, str]
     phases: tuple[Phase, ...]
 
@@ -40,7 +41,11 @@ class Story:
             tree = parse(file.read_text(encoding="utf-8"))
             phases = tuple(_phase(name, keys) for name, keys in _tree(tree, "phases").items())
             return cls(
-                flink=_leaves(tree, "flink"), yarn=_leaves(tree, "yarn"), daemon=_leaves(tree, "daemon"), phases=phases
+                flink=_leaves(tree, "flink"),
+                yarn=_leaves(tree, "yarn"),
+                masters=_leaves(tree, "masters"),
+                daemon=_leaves(tree, "daemon"),
+                phases=phases,
             )
         except (OSError, ValueError) as error:
             raise LabError(f"{file}: {error}") from error

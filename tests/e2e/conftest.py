@@ -114,9 +114,17 @@ class Watched(Daemon):
             raise AssertionError(f"{error}; last seen: {self.statuses().get(job)}") from None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on another kind of lab come last, so that each kind is started once."""
+    items.sort(key=lambda item: hasattr(item, "callspec") and "lab" in item.callspec.params)
+
+
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
-    lab = Lab(home=PROJECT / ".lab" / "e2e", zookeeper=True, say=lambda line: print(line, file=sys.stderr))
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """One master, or as many as a module asks for by ``parametrize("lab", [2], indirect=True)``."""
+    masters: int = getattr(request, "param", 1)
+    home = PROJECT / ".lab" / ("e2e" if masters == 1 else f"e2e-{masters}-masters")
+    lab = Lab(home=home, zookeeper=True, masters=masters, say=lambda line: print(line, file=sys.stderr))
     lab.up()
     try:
         yield lab

@@ -11,7 +11,7 @@ from lab.artifacts import FLINK_VERSIONS, FlinkVersion
 from lab.cli import main
 from lab.jobs import job_arguments, merged
 from lab.layout import LabError, Layout
-from lab.parts import Tools
+from lab.parts import Options, Tools
 from lab.rest import Application, Job, Rest, Yarn
 from lab.status import Memory, Status, render
 
@@ -24,6 +24,7 @@ TOOLS = Tools(
     load_jar=Path("/cache/load.jar"),
     jobs_jar=Path("/cache/jobs.jar"),
 )
+TWO_MASTERS = Options(node_memory_mb=(4096, 2048), zookeeper=True, masters=2)
 
 
 @pytest.mark.parametrize(
@@ -74,10 +75,10 @@ def test_progress_is_read_from_mavens_log() -> None:
 def test_every_daemon_is_started_with_our_jdk_and_its_own_configuration() -> None:
     """Command lines name the JDK that was found, and paths in this lab's folders only."""
     rest = Rest()
-    daemons = parts.all_parts(HOME, TOOLS, Yarn(rest), nodes=2, zookeeper=True)
+    daemons = parts.all_parts(HOME, TOOLS, Yarn(rest), TWO_MASTERS)
     rest.close()
     assert [part.name for part in daemons] == [
-        *("resourcemanager", "node0", "node1", "proxy", "kafka", "zookeeper", "load"),
+        *("zookeeper", "resourcemanager0", "resourcemanager1", "node0", "node1", "proxy", "kafka", "load"),
     ]
     for part in daemons:
         assert part.command[0] == "/jdk/bin/java"
@@ -88,7 +89,7 @@ def test_every_daemon_is_started_with_our_jdk_and_its_own_configuration() -> Non
 def test_no_two_daemons_want_the_same_address() -> None:
     """The lab does not get in its own way."""
     rest = Rest()
-    daemons = parts.all_parts(HOME, TOOLS, Yarn(rest), nodes=2, zookeeper=True)
+    daemons = parts.all_parts(HOME, TOOLS, Yarn(rest), TWO_MASTERS)
     rest.close()
     addresses = [address for part in daemons for address in part.addresses]
     assert len(addresses) == len(set(addresses))

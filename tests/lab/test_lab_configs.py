@@ -9,11 +9,13 @@ import pytest
 import yaml
 from lab import configs
 from lab.artifacts import FLINK_VERSIONS, FlinkVersion
-from lab.layout import NODE_HOSTS, Layout
+from lab.layout import MASTER_HOSTS, NODE_HOSTS, Layout
 from lab.story import Story
 
 HOME = Layout(home=Path("/lab/run"), cache=Path("/lab/cache"))
-STORY = Story(daemon={}, flink={"job.autoscaler.enabled": "true"}, yarn={"yarn.some.key": "7"}, phases=())
+STORY = Story(
+    daemon={}, flink={"job.autoscaler.enabled": "true"}, yarn={"yarn.some.key": "7"}, masters={"soon": "1"}, phases=()
+)
 
 
 @pytest.fixture
@@ -50,6 +52,25 @@ def test_yarn_counts_memory_only_and_has_a_separate_proxy() -> None:
     assert site["yarn.web-proxy.address"] == "localhost:20888"
     assert site["yarn.some.key"] == "7"
     assert site["yarn.scheduler.maximum-allocation-mb"] == 2048
+
+
+def test_two_masters_share_their_state_and_know_who_they_are(tmp_path: Path) -> None:
+    """With two masters each ResourceManager has a name and an address of its own, and all keep state in ZooKeeper."""
+    layout = Layout(home=tmp_path / "run", cache=tmp_path / "cache")
+    configs.write_daemons(layout, Path("/jars"), STORY, (4096, 2048), masters=2)
+    folders = ("master0", "master1", "node0", "hadoop")
+    first, second, *others = (
+        read_xml((layout.conf / folder / "yarn-site.xml").read_text(encoding="utf-8")) for folder in folders
+    )
+    manager = "yarn.resourcemanager."
+    assert [site[manager + "ha.id"] for site in (first, second)] == ["rm0", "rm1"]
+    assert [site[manager + "bind-host"] for site in (first, second)] == list(MASTER_HOSTS)
+    for site in (first, second, *others):
+        assert [site[manager + "hostname." + name] for name in ("rm0", "rm1")] == list(MASTER_HOSTS)
+        assert site[manager + "store.class"].endswith(".ZKRMStateStore")
+        assert site["soon"] == "1"
+    alone = configs.yarn_site(HOME, Path("/jars"), STORY, 2048)
+    assert not {key for key in alone if ".ha." in key or key == "soon"}
 
 
 @pytest.mark.parametrize("version", FLINK_VERSIONS, ids=lambda version: version.number)
@@ -98,7 +119,7 @@ def test_all_files_are_written_below_the_labs_folder(tmp_path: Path) -> None:
     layout = Layout(home=tmp_path / "run", cache=tmp_path / "cache")
     configs.write_daemons(layout, Path("/jars"), STORY, (4096, 2048))
     written = sorted(str(file.relative_to(layout.conf)) for file in layout.conf.rglob("*") if file.is_file())
-    assert "hadoop/capacity-scheduler.xml" in written
+    assert "master0/capacity-scheduler.xml" in written
     assert "node1/yarn-site.xml" in written
     assert "kafka/server.properties" in written
     assert layout.excluded_nodes.read_text(encoding="utf-8") == ""

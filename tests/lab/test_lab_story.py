@@ -15,6 +15,7 @@ SMALL = """
 flink:
   a.key: 10 s   # production: 60 s
 yarn:
+masters:
 daemon:
   cluster: lab
 phases:

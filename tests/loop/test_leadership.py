@@ -260,6 +260,19 @@ def test_a_hand_over_takes_at_most_two_intervals(shared: tuple[Store, Store], wa
     assert lease_time(30_000) + 30_000 <= 2 * 60_000  # with the defaults of discovery and decision
 
 
+@pytest.mark.parametrize("silence", [3, 9, 21, 40])
+def test_a_slow_fail_over_delays_nobody_further(apart: tuple[Store, Store], silence: int) -> None:
+    """However long no ResourceManager answered, once another is active its daemon acts by its next discovery."""
+    pair = Pair(apart, one_manager=False)
+    pair.start()
+    pair.run(100)
+    pair.yarn.fail = Transient("no-active-rm", "no active ResourceManager")
+    pair.run(silence)
+    pair.yarn.fail, pair.yarn.active = None, "rm b"
+    pair.run(DISCOVERY / 1000)
+    assert acting(pair) == [pair.b]
+
+
 def test_a_new_leader_goes_on_with_the_shared_history(shared: tuple[Store, Store]) -> None:
     """A request in flight is taken over with its window: it is watched, and no second one is sent meanwhile."""
     pair = Pair(shared, one_manager=False)

@@ -75,6 +75,26 @@ def test_a_server_goes_by_its_own_clock(server: servers.Server) -> None:
         assert b.hold_lease("c", "b", MINUTE, 0).holder == "b"
 
 
+def test_who_stands_still_within_a_transaction_blocks_nobody_for_long(server: servers.Server) -> None:
+    """A holder that is frozen, or whose machine is gone, while it writes keeps the lease's row locked for seconds."""
+    url = server.new_database()
+    with closing(open_store(url, ROOMY, T0).store) as a, closing(open_store(url, ROOMY, T0).store) as b:
+
+        def is_taken() -> bool:
+            try:
+                return b.hold_lease("c", "b", MINUTE, T0).holder == "b"
+            except StoreUnavailable:  # after it has waited for the lock
+                return False
+
+        a.hold_lease("c", "a", -1, T0)
+        frozen = ExitStack()
+        frozen.enter_context(a.writing())
+        assert not is_taken()
+        assert any(is_taken() for _ in range(3))
+        with pytest.raises(StoreUnavailable):
+            frozen.close()
+
+
 def test_of_many_at_once_one_gets_it(another: Open) -> None:
     """Daemons that ask in the same instant, for the first time too, agree on one of them."""
     stores = [another() for _ in range(6)]
