@@ -15,6 +15,7 @@ from autoscaler.sim.cluster import SimCluster
 from autoscaler.sim.job import Phase
 from autoscaler.sim.slots import slots_needed
 from autoscaler.store import Store
+from faults.masters import Masters
 from faults.process import Doubt, HostClock, Process
 from faults.truth import Truth
 from faults.world import World
@@ -33,8 +34,20 @@ DOUBTFUL_GROWTH = "growth on doubtful data without lag"
 CAPACITY = "capacity exceeded"
 BUDGET = "budget broken silently"
 KNOWN_BAD = "a target tried again while it is known bad"
+RIGHT = "sent by a daemon that has no right to"
 UNEXPECTED = "an unexpected error, or work that stopped"
-INVARIANTS = (LOST, SECOND, SATURATED, DOUBTFUL_SHRINK, DOUBTFUL_GROWTH, CAPACITY, BUDGET, KNOWN_BAD, UNEXPECTED)
+INVARIANTS = (
+    LOST,
+    SECOND,
+    SATURATED,
+    DOUBTFUL_SHRINK,
+    DOUBTFUL_GROWTH,
+    CAPACITY,
+    BUDGET,
+    KNOWN_BAD,
+    RIGHT,
+    UNEXPECTED,
+)
 
 _CHOSEN = (RequestKind.SCALE, None)
 
@@ -74,17 +87,18 @@ class Put:
 
 
 class Observer:
-    """Watches one episode. ``senders`` holds the daemon whose PUT is under way."""
+    """Watches one episode. ``sender`` holds the daemon whose PUT is under way."""
 
     def __init__(
-        self, world: World, cluster: SimCluster, host: HostClock, store: Store, key: JobKey, senders: list[Process]
+        self, world: World, cluster: SimCluster, host: HostClock, store: Store, key: JobKey, masters: Masters
     ) -> None:
+        self.sender: list[Process] = []
         self.violations: list[Violation] = []
         self.puts: list[Put] = []
         self.truth = Truth(cluster, world.promises)
-        self._promises = world.promises
+        self._world, self._promises = world, world.promises
         self._cluster, self._host, self._store, self._key = cluster, host, store, key
-        self._senders = senders
+        self._masters = masters
         self._bad: list[tuple[Mapping[VertexId, int], Millis, Millis]] = []
         self._in_force: list[tuple[int, Requirements]] = []
         cluster.job.watchers.append(lambda _: self._see_landing())
@@ -122,6 +136,7 @@ class Observer:
             self.found(LOST, f"sent without a stored intent: {self._said(put)}")
         if put.body == live and last is not None and not last.overtaken and put.body == last.body:
             self.found(LOST, f"the same requirements were sent twice: {self._said(put)}")
+        self._judge_right()
         self._judge_flight(put, last)
         returns, lowers = self._returns(put, last), all(body[v].upper <= live[v].upper for v in body if v in live)
         withdraws = lowers and put.target == {v: min(live[v].upper, present[v]) for v in body}
@@ -154,11 +169,18 @@ class Observer:
         ]
         return "; ".join(parts) or "nothing changes"
 
+    def _judge_right(self) -> None:
+        """Where leases count, only who is beside the active ResourceManager and holds the lease may send."""
+        for sender in self.sender:
+            said = self._masters.objection(sender.address, sender.name, self._cluster.now)
+            if self._world.leases and said is not None:
+                self.found(RIGHT, f"sent by {said}")
+
     # -------------------------------------------------------------- in flight
 
     def _see_landing(self) -> None:
         job = self._cluster.job
-        if not self._in_force or self._in_force[-1] != (job.generation, job.requirements):
+        if not self._in_force or (job.generation, job.requirements) != self._in_force[-1]:
             self._in_force = [*self._in_force[-20:], (job.generation, dict(job.requirements))]
         if not self.puts or self.puts[-1].landed_at is not None:
             return
@@ -219,8 +241,7 @@ class Observer:
     def _doubts(self, put: Put) -> list[Doubt]:
         began = max(self._cluster.job.running_since, self._host.jumped_at)
         oldest = put.at - self._promises.window + SLACK
-        sender = self._senders[0] if self._senders else None
-        known = () if sender is None else sender.doubts
+        known = [doubt for sender in self.sender for doubt in sender.doubts]
         return [each for each in known if each.sampled and each.at > max(began, oldest)]
 
     def _judge_capacity(self, put: Put, intent: Request | None) -> None:

@@ -30,9 +30,11 @@ SUDDEN = ("job-restart", "task-manager-lost", "node-lost", "am-restart")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """``promises`` are what the observer holds the daemon to, as the settings say it."""
+    """``promises`` are what the observer holds the daemon to, as the settings say it. ``leases`` is whether of two
+    daemons the lease lets only one act; where it does not, the record alone has to keep them apart."""
 
     seed: int
+    leases: bool
     scenario: Scenario
     promises: Promises
 
@@ -96,7 +98,8 @@ def world(seed: int, hours: float) -> World:
         "cluster": _cluster(draw, promises),
         "faults": _faults(draw, hours, [vertex["name"] for vertex in vertices if "inputs" in vertex]),
     }
-    return World(seed=seed, scenario=Scenario.model_validate(document), promises=promises)
+    leases = draw.random() < 0.7
+    return World(seed=seed, leases=leases, scenario=Scenario.model_validate(document), promises=promises)
 
 
 def _settings(promises: Promises, draw: random.Random) -> Mapping[str, str]:
