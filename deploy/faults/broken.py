@@ -124,6 +124,48 @@ BREAKS = (
         "        news = []\n        if news:\n            self._take_up",
     ),
     Break(
+        "growth that was undone twice in a row is not tried again",
+        "core/pacing.py",
+        "    if len(undone) < 2 or not",
+        "    if True or len(undone) < 2 or not",
+    ),
+    Break(
+        "what has just grown is not shrunk",
+        "core/protection.py",
+        "    return grown_at is not None and facts.now - grown_at < facts.policy.scale_up_grace_period\n",
+        "    return False\n",
+    ),
+    Break(
+        "what was needed within the grace period is kept",
+        "core/needs.py",
+        "        if needs:\n            found[vertex.id] = needs\n",
+        "",
+    ),
+    Break(
+        "the right to act is asked for once more before each PUT",
+        "loop/sender.py",
+        "_put(subject.flink, request, self._env.leadership.last_objection), topology)",
+        "_put(subject.flink, request, lambda: None), topology)",
+    ),
+    Break(
+        "an answer on the right to act is good for two seconds",
+        "loop/leadership.py",
+        "    if passed <= GOOD_FOR:\n",
+        "    if True:\n",
+    ),
+    Break(
+        "only the daemon beside the active ResourceManager acts",
+        "loop/leadership.py",
+        "    if e.own.addresses is None or e.active in e.own.addresses:\n",
+        "    if True:\n",
+    ),
+    Break(
+        "only the daemon that holds the lease acts",
+        "loop/leadership.py",
+        "    if e.lease is not None and e.lease.holder == e.holder:\n",
+        "    if e.lease is not None:\n",
+    ),
+    Break(
         "one failure does not end the loop",
         "loop/job.py",
         "        except StoreUnavailable as error:\n            store_failed(self._env, error)\n"

@@ -86,6 +86,7 @@ class Episode:
         self._until_lull = 0
         self._until_storm = 0
         self._bad_targets: set[tuple[tuple[str, int], ...]] = set()
+        self._too_far: dict[str, int] = {}
 
     # -------------------------------------------------------------- the whole
 
@@ -268,13 +269,24 @@ class Episode:
         self._later(self._draw.randint(3, 25) * STEP, give_back)
 
     def _bad_target(self) -> None:
-        """What the daemon asks for next does not run well: the job restarts again and again at it."""
-        if self.observer.puts:
-            self._bad_targets.add(tuple(sorted(self.observer.puts[-1].target.items())))
+        """What the daemon asked for does not run well, or none of its vertices beyond that: the job restarts again and
+        again at it."""
+        if not self.observer.puts:
+            return
+        put = self.observer.puts[-1]
+        grown = sorted(vertex for vertex, upper in put.target.items() if upper > put.present.get(vertex, upper))
+        if grown and self._draw.random() < 0.5:
+            vertex = self._draw.choice(grown)
+            self._too_far[vertex] = min(put.target[vertex], self._too_far.get(vertex, put.target[vertex]))
+        else:
+            self._bad_targets.add(tuple(sorted(put.target.items())))
 
     def _suffer_bad_target(self) -> None:
         job = self._cluster.job
-        if job.phase is Phase.RUNNING and tuple(sorted(job.parallelism.items())) in self._bad_targets:
+        if job.phase is not Phase.RUNNING:
+            return
+        too_far = any(job.parallelism[vertex] >= most for vertex, most in self._too_far.items())
+        if too_far or tuple(sorted(job.parallelism.items())) in self._bad_targets:
             self._weather.happened("bad target")
             job.stop(self._cluster.now, "a task failed for want of network buffers")
 

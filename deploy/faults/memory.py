@@ -47,7 +47,8 @@ class Database:
 
 class FaultyMemory:
     """One daemon's way to the store. ``kept`` is told of each sample, and again when it was stored, ``leased`` whose
-    the lease is; ``intent`` is the kind of the request stored last."""
+    the lease is, ``sized`` of each decision for which there was enough to size by; ``intent`` is the kind of the
+    request stored last."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class FaultyMemory:
         clock: Callable[[], Millis],
         kept: Callable[[Millis, bool], None],
         leased: Callable[[Lease | None], None],
+        sized: Callable[[], None],
     ) -> None:
         self.intent = RequestKind.SCALE
         self._store = store
@@ -63,6 +65,7 @@ class FaultyMemory:
         self._clock = clock
         self._kept = kept
         self._leased = leased
+        self._sized = sized
 
     @property
     def epoch(self) -> int:
@@ -89,6 +92,8 @@ class FaultyMemory:
         self._write("record_pass", stored)
 
     def record_decision(self, key: JobKey, decision: Decision, detail: str) -> None:
+        if decision.sizings:
+            self._sized()
         self._write("record_decision", lambda: self._store.record_decision(key, decision, detail))
 
     def add_request(self, request: Request) -> int:

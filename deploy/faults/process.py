@@ -115,8 +115,9 @@ class Process(Watcher):
         self.acts = True
         self._asking = False
         self._counted = 0
+        self.sized_at: list[Millis] = []
         self._thaws_at: Millis = 0
-        self._memory = FaultyMemory(site.store(), self._weather, self._host.now, self._kept, self._leased)
+        self._memory = FaultyMemory(site.store(), self._weather, self._host.now, self._kept, self._leased, self._sized)
         http = FaultyHttp(
             MastersHttp(site.edge, site.masters), self._weather, lambda: self._host.time.now, self._spend, self
         )
@@ -219,6 +220,9 @@ class Process(Watcher):
         for doubt in self.doubts:
             if doubt.by_clock == at:
                 doubt.sampled, doubt.stored = True, doubt.stored or (stored and self.acts)
+
+    def _sized(self) -> None:
+        self.sized_at.append(self._host.time.now)
 
     def sending(self, *, before: bool) -> None:
         point = f"PUT {self._memory.intent.value}"

@@ -73,6 +73,17 @@ class Truth:
         if self.lag_free_since is None:
             self.lag_free_since = job.now
 
+    def least(self, vertex: VertexId, at: Millis) -> float:
+        """The fewest subtasks with which a source could have read what arrived within the window before an instant; 0
+        for what is no source."""
+        job = self._cluster.job
+        if vertex not in job.arrivals:
+            return 0.0
+        until, window = (at - job.began) / 1000.0, self._promises.window / 1000.0
+        arrived = job.arrivals[vertex].until(until) - job.arrivals[vertex].until(max(0.0, until - window))
+        (spec,) = (each for each in job.vertices if each.id == vertex)
+        return arrived / window / (self._cluster.scenario.job.records_per_slot * spec.speed) * (1.0 - 4 * MARGIN)
+
     def note_room(self, now: Millis) -> None:
         """Take down how many slots there are or could be had now."""
         yarn, holder = self._cluster.yarn, self._cluster.job.holder

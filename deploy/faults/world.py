@@ -59,6 +59,7 @@ class Promises:
     probation: Millis
     bad_target: Millis
     allowance: int | None
+    grace: Millis
 
 
 def world(seed: int, hours: float) -> World:
@@ -76,6 +77,7 @@ def world(seed: int, hours: float) -> World:
         probation=draw.choice((4, 6, 8)) * 60_000,
         bad_target=draw.choice((40, 60, 90)) * 60_000,
         allowance=draw.choice((0, 0, None)),
+        grace=draw.choice((1, 10, 30)) * 60_000,
     )
     flink = draw.choice(VERSIONS)
     vertices = _vertices(draw, hours, grouped=flink not in WITHOUT_GROUPS)
@@ -112,7 +114,7 @@ def _settings(promises: Promises, draw: random.Random) -> Mapping[str, str]:
         "metrics.busy-time.aggregator": "AVG" if promises.average else "MAX",
         "vertex.max-parallelism": f"{promises.most}",
         "scale-down.interval": f"{draw.choice((0, 5))} min",
-        "scale-up.grace-period": f"{draw.choice((1, 10))} min",
+        "scale-up.grace-period": f"{promises.grace} ms",
         "yarn.rescale-budget": f"{promises.budget}",
         "yarn.rescale-gap.up": f"{promises.gap_up} ms",
         "yarn.rescale-gap.down": f"{promises.gap_down} ms",
