@@ -17,6 +17,7 @@ from autoscaler.model import (
     Lease,
     Millis,
     PassRecord,
+    Reason,
     Request,
     RequestKind,
     Window,
@@ -27,6 +28,7 @@ from autoscaler.store.engine import ensure_schema, place_of, writable_engine
 from faults.weather import Weather
 
 _T = TypeVar("_T")
+_NOT_SIZED = (Reason.WINDOW_NOT_FULL, Reason.NOT_READY, Reason.MEMORY_PRESSURE, Reason.ERROR)
 
 
 class Database:
@@ -47,7 +49,7 @@ class Database:
 
 class FaultyMemory:
     """One daemon's way to the store. ``kept`` is told of each sample, and again when it was stored, ``leased`` whose
-    the lease is, ``sized`` of each decision for which there was enough to size by; ``intent`` is the kind of the
+    the lease is, ``sized`` of each pass that knew enough to size vertices; ``intent`` is the kind of the
     request stored last."""
 
     def __init__(
@@ -89,11 +91,11 @@ class FaultyMemory:
             self._kept(done.sample.at, True)
 
         self._kept(done.sample.at, False)
+        if done.status.reason not in _NOT_SIZED:
+            self._sized()
         self._write("record_pass", stored)
 
     def record_decision(self, key: JobKey, decision: Decision, detail: str) -> None:
-        if decision.sizings:
-            self._sized()
         self._write("record_decision", lambda: self._store.record_decision(key, decision, detail))
 
     def add_request(self, request: Request) -> int:

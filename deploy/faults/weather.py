@@ -123,6 +123,8 @@ class Weather:
         kinds = PUTS if which is Answer.PUT else SPOILT if self.draw.random() < 0.25 else MILD
         if which is Answer.JOB and self.draw.random() < 0.25:
             kinds = DOUBTFUL
+            if self.draw.random() < 0.3:
+                self.crashes.add("after record_pass")  # whoever comes next has to know of the doubt
         fault = self.draw.choice(kinds)
         if which is Answer.INFO and fault == "stale":
             fault = "reordered"  # of its own state a ResourceManager tells nothing old
