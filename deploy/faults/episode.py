@@ -18,7 +18,7 @@ from faults.masters import ADDRESSES, Masters
 from faults.memory import Database
 from faults.observer import Observer, Violation
 from faults.process import Doubt, HostClock, Process, Site
-from faults.weather import CRASH_POINTS, EVENTS, Answer, Right, Weather
+from faults.weather import CRASH_POINTS, EVENTS, Answer, Moment, Weather
 from faults.world import World, world
 
 STEP: Millis = 60_000
@@ -215,7 +215,7 @@ class Episode:
         self._begin(other)
         self._later(self._draw.randint(3, 15) * STEP, lambda: self._leave_one(self._processes[before:]))
         if self._world.leases:
-            self._weather.freeze = (self._draw.choice(tuple(Right)), self._draw.choice(FREEZES))
+            self._weather.freeze = (self._draw.choice(tuple(Moment)), self._draw.choice(FREEZES))
 
     def _leave_one(self, later: list[Process]) -> None:
         """Of two daemons the one that may not act ends, or one that came later."""

@@ -17,7 +17,7 @@ from autoscaler.store import RecoveringStore
 from autoscaler.telemetry import Counters, Journal
 from faults.masters import ADDRESSES, Masters, MastersHttp
 from faults.memory import FaultyMemory
-from faults.weather import Killed, Right, Weather
+from faults.weather import Killed, Moment, Weather
 from faults.wire import FaultyHttp, Watcher
 
 
@@ -229,6 +229,7 @@ class Process(Watcher):
         if before:
             self._site.sender[:] = [self]
             self._weather.passing(f"before {point}")
+            self._stand_still(Moment.INTENT)
         else:
             self._weather.passing(f"after {point}")
 
@@ -241,9 +242,13 @@ class Process(Watcher):
         finally:
             self._asking = False
 
-    def answered(self, right: Right) -> None:
-        """Stand still where that is in store, while everybody else goes on."""
-        duration = self._weather.frozen(right) if self._asking else 0
+    def answered(self, moment: Moment) -> None:
+        if self._asking:
+            self._stand_still(moment)
+
+    def _stand_still(self, moment: Moment) -> None:
+        """Be frozen where that is in store, while everybody else goes on."""
+        duration = self._weather.frozen(moment)
         if not duration:
             return
         self._thaws_at = self._host.time.now + duration
@@ -261,4 +266,4 @@ class Process(Watcher):
         if keeps and not self.acts:
             self.doubts = self._site.stored()
         self.acts = keeps
-        self.answered(Right.LEASE)
+        self.answered(Moment.LEASE)

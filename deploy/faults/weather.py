@@ -81,9 +81,11 @@ CRASH_POINTS = tuple(f"{side} {write}" for write in (*STORE_WRITES, *PUT_WRITES)
 none here, and a command is written only for a store that begins anew."""
 
 
-class Right(StrEnum):
-    """What a daemon asks when nothing but the sending is left to do."""
+class Moment(StrEnum):
+    """The last moments before a PUT, in each of which a daemon may be frozen: its intent is stored, and both questions
+    on its right to act are answered."""
 
+    INTENT = "the intent is stored"
     ACTIVE = "is my ResourceManager active"
     LEASE = "is the lease mine"
 
@@ -95,7 +97,7 @@ class Killed(BaseException):
 @dataclass(slots=True, kw_only=True)
 class Weather:
     """The faults in store. ``effects`` counts those that came about, by name; ``hit`` the crash points. ``freeze`` is
-    after which answer on its right to send a daemon stands still, and for how long."""
+    at which moment before a PUT a daemon stands still, and for how long."""
 
     draw: random.Random
     favourite: str
@@ -104,7 +106,7 @@ class Weather:
     armed: dict[Answer, str] = field(default_factory=dict)
     crashes: set[str] = field(default_factory=set)
     store_fails_until: Millis = 0
-    freeze: tuple[Right, Millis] | None = None
+    freeze: tuple[Moment, Millis] | None = None
     calm: bool = False
     _count: int = 0
 
@@ -149,9 +151,9 @@ class Weather:
             self.happened("killed")
             raise Killed(point)
 
-    def frozen(self, after: Right) -> Millis:
-        """For how long the daemon that asks stands still after this answer."""
-        if self.freeze is None or self.freeze[0] is not after:
+    def frozen(self, moment: Moment) -> Millis:
+        """For how long the daemon that is about to send stands still now."""
+        if self.freeze is None or self.freeze[0] is not moment:
             return 0
         _, duration = self.freeze
         self.freeze = None

@@ -16,7 +16,7 @@ from autoscaler.cluster import Gate, Objection, PutAnswer, PutResult, Transient
 from autoscaler.cluster.http import Reply, failure, put_answer
 from autoscaler.model import Millis, VertexId
 from autoscaler.sim.edge import DirectHttp
-from faults.weather import DOUBTFUL, Answer, Right, Weather
+from faults.weather import DOUBTFUL, Answer, Moment, Weather
 
 JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 HTML: Mapping[str, str] = {"Content-Type": "text/html; charset=UTF-8"}
@@ -84,7 +84,7 @@ class FaultyHttp:
         if which is Answer.POKE:
             self._watcher.poked()
         elif which is Answer.INFO:
-            self._watcher.answered(Right.ACTIVE)
+            self._watcher.answered(Moment.ACTIVE)
         if fault in DOUBTFUL:
             before = self._former.get(url)
             document, doubt = doubtful(document, fault, before[-1][1] if before else None, self._draw)
@@ -177,7 +177,7 @@ class Watcher:
         """The daemon asks for the last time whether it may send."""
         return objection()
 
-    def answered(self, right: Right) -> None:
+    def answered(self, moment: Moment) -> None:
         """A question on the right to act was answered."""
 
     def sending(self, *, before: bool) -> None:
