@@ -70,7 +70,7 @@ def world(seed: int, hours: float) -> World:
         most=draw.choice((12, 24, 40)),
         upper_utilization=draw.choice((0.8, 0.85, 0.9, 1.0)),
         average=draw.random() < 0.2,
-        budget=draw.choice((3, 6, 12, 30)),
+        budget=draw.choice((2, 3, 6, 30)),
         gap_up=draw.choice((2, 4)) * 60_000,
         gap_down=draw.choice((3, 8, 15)) * 60_000,
         timeout=draw.choice((4, 6, 8)) * 60_000,
