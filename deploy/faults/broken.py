@@ -134,12 +134,6 @@ BREAKS = (
         "    if True or len(undone) < 2 or not",
     ),
     Break(
-        "what has just grown is not shrunk",
-        "core/protection.py",
-        "    return grown_at is not None and facts.now - grown_at < facts.policy.scale_up_grace_period\n",
-        "    return False\n",
-    ),
-    Break(
         "what was needed within the grace period is kept",
         "core/needs.py",
         "        if needs:\n            found[vertex.id] = needs\n",

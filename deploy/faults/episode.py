@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import process_time
 
-from autoscaler.model import Bounds, JobKey, Millis
+from autoscaler.model import Bounds, JobKey, Millis, VertexId
 from autoscaler.sim.cluster import SimCluster
 from autoscaler.sim.drive import BEGAN, CLUSTER
 from autoscaler.sim.edge import Edge
@@ -68,7 +68,7 @@ class Episode:
         database = Database()
         key = JobKey(cluster=CLUSTER, application=f"{world.scenario.job.name}-app", job=world.scenario.job.name)
         self.observer = Observer(world, self._cluster, self._host, database.store(), key, self._masters)
-        edge.puts.append(lambda _, bounds: self.observer.asked(bounds))
+        edge.puts += [lambda _, bounds: self.observer.asked(bounds), self._asked]
         self._site = Site(
             host=self._host,
             edge=edge,
@@ -85,8 +85,8 @@ class Episode:
         self._seen = (0, self._cluster.job.generation)
         self._until_lull = 0
         self._until_storm = 0
-        self._bad_targets: set[tuple[tuple[str, int], ...]] = set()
-        self._too_far: dict[str, int] = {}
+        self._bad_targets: list[Mapping[VertexId, int]] = []
+        self._next_is_bad = False
 
     # -------------------------------------------------------------- the whole
 
@@ -269,24 +269,23 @@ class Episode:
         self._later(self._draw.randint(3, 25) * STEP, give_back)
 
     def _bad_target(self) -> None:
-        """What the daemon asked for does not run well, or none of its vertices beyond that: the job restarts again and
-        again at it."""
-        if not self.observer.puts:
-            return
+        """What the daemon asks for next does not run well: the job restarts again and again at it."""
+        self._next_is_bad = True
+
+    def _asked(self, _job: object, _bounds: object) -> None:
+        """Of what was asked for just now the target is bad, or whatever gives one of the grown vertices as much."""
         put = self.observer.puts[-1]
+        if not self._next_is_bad or not put.scales:
+            return
+        self._next_is_bad = False
         grown = sorted(vertex for vertex, upper in put.target.items() if upper > put.present.get(vertex, upper))
-        if grown and self._draw.random() < 0.5:
-            vertex = self._draw.choice(grown)
-            self._too_far[vertex] = min(put.target[vertex], self._too_far.get(vertex, put.target[vertex]))
-        else:
-            self._bad_targets.add(tuple(sorted(put.target.items())))
+        far = {self._draw.choice(grown): 0} if grown and self._draw.random() < 0.5 else put.target
+        self._bad_targets = [*self._bad_targets[-3:], {vertex: put.target[vertex] for vertex in far}]
 
     def _suffer_bad_target(self) -> None:
         job = self._cluster.job
-        if job.phase is not Phase.RUNNING:
-            return
-        too_far = any(job.parallelism[vertex] >= most for vertex, most in self._too_far.items())
-        if too_far or tuple(sorted(job.parallelism.items())) in self._bad_targets:
+        present = job.parallelism
+        if job.phase is Phase.RUNNING and any(_is_bad(present, target) for target in self._bad_targets):
             self._weather.happened("bad target")
             job.stop(self._cluster.now, "a task failed for want of network buffers")
 
@@ -294,6 +293,13 @@ class Episode:
         """The daemon's machine stands still for a while."""
         self._weather.happened("pause")
         self._time.spend(self._draw.choice((10_000, 90_000)))
+
+
+def _is_bad(present: Mapping[VertexId, int], target: Mapping[VertexId, int]) -> bool:
+    """Whether a job runs at a target, or, where that is of one vertex, beyond it."""
+    if len(target) < len(present):
+        return all(present[vertex] >= most for vertex, most in target.items())
+    return dict(present) == dict(target)
 
 
 EVENT: dict[str, Callable[[Episode], None]] = {
