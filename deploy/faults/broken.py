@@ -120,18 +120,21 @@ BREAKS = (
         "core/pacing.py",
         "    if until is None or now >= until:\n        return None\n    return Reason.KNOWN_BAD",
         "    if True:\n        return None\n    return Reason.KNOWN_BAD",
+        seed=6,
     ),
     Break(
         "another daemon's requests are learned of",
         "loop/watch.py",
         "        if news:\n            self._take_up",
         "        news = []\n        if news:\n            self._take_up",
+        seed=8,
     ),
     Break(
         "growth that was undone twice in a row is not tried again",
         "core/pacing.py",
         "    if len(undone) < 2 or not",
         "    if True or len(undone) < 2 or not",
+        seed=10,
     ),
     Break(
         "what was needed within the grace period is kept",
