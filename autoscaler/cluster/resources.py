@@ -55,7 +55,8 @@ class UserShare:
 class Queue:
     """One queue of the capacity scheduler.
 
-    ``maximum`` is what it may take, ``max_share`` the same as a share of the cluster where only that is told.
+    ``maximum`` is what it may take, ``max_share`` the same as a share of the cluster where only that is told. ``fixed``
+    is the maximum where it is set as an amount: then ``maximum`` is no more than the cluster has, which may grow.
     ``counts_vcores`` is whether the scheduler counts them, ``None`` if that does not show. ``unit`` is the step to
     which a container's memory is rounded up, ``largest`` the largest container.
     """
@@ -64,6 +65,7 @@ class Queue:
     used: Resource = NOTHING
     maximum: Resource | None = None
     max_share: float | None = None
+    fixed: Resource | None = None
     users: Mapping[str, UserShare] = field(default_factory=lambda: frozen({}))
     unit: int | None = None
     largest: Resource | None = None
@@ -137,6 +139,7 @@ def _queue(record: Mapping[str, Any], path: str) -> Queue:
         used=_resource(record.get("resourcesUsed")) or NOTHING,
         maximum=_resource(record.get("maxEffectiveCapacity")),
         max_share=share / 100 if isinstance(share, int | float) and share > 0 else None,
+        fixed=_fixed(record),
         users=frozen(users),
         unit=_unit(record),
         largest=_resource(record.get("maximumAllocation")),
@@ -152,15 +155,28 @@ def _counts_vcores(record: Mapping[str, Any], users: Mapping[str, UserShare]) ->
     return any(limit.vcores > 1 for limit in known) if known else None
 
 
+def _fixed(record: Mapping[str, Any]) -> Resource | None:
+    """The maximum set as an amount for nodes without a label; where it is a share, YARN tells an amount of nothing."""
+    for partition in _partitions(record):
+        amount = _resource(partition.get("configuredMaxResource"))
+        if not partition.get("partitionName") and amount is not None and amount.memory_mb > 0:
+            return amount
+    return None
+
+
 def _unit(record: Mapping[str, Any]) -> int | None:
     """The minimum allocation of memory, which newer releases tell with the queue's configured capacities."""
-    for partition in _listed(record.get("capacities"), "queueCapacitiesByPartition"):
+    for partition in _partitions(record):
         told = (partition.get("configuredMinResource") or {}).get("resourceInformations")
         for resource in _listed(told, "resourceInformation"):
             smallest = resource.get("minimumAllocation")
             if resource.get("name") == "memory-mb" and isinstance(smallest, int) and smallest > 0:
                 return smallest
     return None
+
+
+def _partitions(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return _listed(record.get("capacities"), "queueCapacitiesByPartition")
 
 
 def _resource(record: Any) -> Resource | None:

@@ -64,12 +64,31 @@ def is_on_trial(request: Request) -> bool:
     return request.life.phase is Phase.PROBATION
 
 
+def has_target(request: Request, parallelism: Mapping[VertexId, int] | None) -> bool:
+    """Tell whether a parallelism is what a request wants.
+
+    A vertex whose bounds the request left as they were may get more, as far as they go: it takes slots that others gave
+    up, where somebody allowed it more than it had.
+    """
+    if parallelism is None or parallelism.keys() != request.target.keys():
+        return False
+    return all(
+        parallelism[vertex] == wanted or wanted < parallelism[vertex] <= _most(request, vertex)
+        for vertex, wanted in request.target.items()
+    )
+
+
+def _most(request: Request, vertex: VertexId) -> int:
+    bounds = request.requirements.get(vertex)
+    return bounds.upper if bounds is not None and bounds == request.former.get(vertex) else 0
+
+
 def is_reached(request: Request, seen: Seen) -> bool:
     """Tell whether an attempt that began after the request has the target; whether it runs is another question.
 
     What asks for no other parallelism, as a withdrawal does, starts no attempt.
     """
-    if seen.parallelism != dict(request.target):
+    if not has_target(request, seen.parallelism):
         return False
     return dict(request.target) == dict(request.before) or seen.attempt not in (None, request.running_since)
 

@@ -108,8 +108,13 @@ def are_ours(live: Mapping[VertexId, Bounds], known: Request) -> bool:
 
     A request whose answer is not certain may have been carried out or not.
     """
+    return dict(live) == dict(known.requirements) or was_not_carried_out(known, live)
+
+
+def was_not_carried_out(known: Request, live: Mapping[VertexId, Bounds]) -> bool:
+    """Whether the requirements are still those from before a request whose answer is not certain."""
     uncertain = known.answer is not None and known.answer.startswith(PutResult.UNCERTAIN.value.lower())
-    return dict(live) == dict(known.requirements) or (uncertain and dict(live) == dict(known.former))
+    return uncertain and dict(live) == dict(known.former) != dict(known.requirements)
 
 
 def shrinks(request: Request) -> bool:

@@ -181,17 +181,20 @@ def _container(
 def _headrooms(
     way: Sequence[Queue], user: str, nodes: Sequence[Node], promises: Sequence[Promise]
 ) -> tuple[Headroom, ...]:
-    """What is left under each limit on the way to the queue, less what is promised to others under the same."""
+    """What is left under each limit on the way to the queue, less what is promised to others under the same.
+
+    A limit that is an amount stays what it is when the cluster grows, however small the cluster is just now.
+    """
     everything = sum(node.total.memory_mb for node in nodes if node.is_part)
     vcores = sum(node.total.vcores for node in nodes if node.is_part)
     found = []
     for queue in way:
-        limit = queue.maximum
+        limit = queue.fixed or queue.maximum
         if limit is None and queue.max_share is not None and everything:
             limit = Resource(memory_mb=int(queue.max_share * everything), vcores=int(queue.max_share * vcores))
         if limit is not None:
             promised = _sum(each for each in promises if _is_under(each.queue, queue))
-            whole = limit.memory_mb >= everything
+            whole = queue.fixed is None and limit.memory_mb >= everything
             found.append(Headroom(name=f"queue {queue.path}", left=_left(limit, queue.used, promised), whole=whole))
         share = queue.users.get(user)
         if share is not None:

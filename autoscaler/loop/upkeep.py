@@ -177,6 +177,8 @@ class Upkeep:
         wanted = cause.former if kind is RequestKind.ROLL_BACK else action.lowered(live, present)
         if dict(wanted) == dict(live):
             self._settled.add((kind, cause.id))
+            if action.was_not_carried_out(cause, live):  # neither its slots nor what it wanted were ever asked for
+                self.watch.store(action.settled(cause, live))
             return None
         if kind is RequestKind.ROLL_BACK:
             reason = f"rolled back, {cause.transitions[-1].reason}: {cause.reason}"

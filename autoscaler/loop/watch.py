@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from autoscaler.cluster import JobDetails, JobOverview
-from autoscaler.core.lifecycle import Seen, advance, begun, entered, is_on_trial
+from autoscaler.core.lifecycle import Seen, advance, begun, entered, has_target, is_on_trial
 from autoscaler.core.pacing import REMEMBERED, trial_of
 from autoscaler.loop import action
 from autoscaler.loop.ports import Environment
@@ -153,7 +153,7 @@ class Watch:
         seen = Seen(
             parallelism=present, attempt=attempt, running=running, flink_waits_ms=request.flink_waits_ms, missing=""
         )
-        if running and present == dict(request.target):
+        if running and has_target(request, present):
             return seen
         managers = subject.flink.task_managers()
         missing = max(0, (request.slots or 0) + request.foreign_slots - managers.slots_total)

@@ -169,7 +169,7 @@ def scheduler(cluster: SimCluster) -> dict[str, Any]:
         "maxEffectiveCapacity": _resource(most, most // MIB_PER_CORE),
         "maximumAllocation": _resource(largest, 128),
         "AMResourceLimit": _resource(most // 2, 1),
-        "capacities": {"queueCapacitiesByPartition": [_partition(largest)]},
+        "capacities": {"queueCapacitiesByPartition": [_partition(yarn, largest)]},
         "users": {
             "user": [
                 {
@@ -192,10 +192,13 @@ def scheduler(cluster: SimCluster) -> dict[str, Any]:
     return {"scheduler": {"schedulerInfo": root}}
 
 
-def _partition(largest: int) -> dict[str, Any]:
+def _partition(yarn: SimYarn, largest: int) -> dict[str, Any]:
+    """The configured limits as amounts: nothing where they are shares of the cluster."""
     limits = {"name": "memory-mb", "units": "Mi", "minimumAllocation": UNIT_MB, "maximumAllocation": largest}
     amount = {"memory": 0, "vCores": 0, "resourceInformations": {"resourceInformation": [limits | {"value": 0}]}}
-    return {"partitionName": "", "configuredMinResource": amount, "configuredMaxResource": amount}
+    fixed = 0 if yarn.spec.queue_gb is None else yarn.queue_mb
+    most = amount | {"memory": fixed, "vCores": fixed // MIB_PER_CORE}
+    return {"partitionName": "", "configuredMinResource": amount, "configuredMaxResource": most}
 
 
 def _resource(memory_mb: int, vcores: int) -> dict[str, Any]:

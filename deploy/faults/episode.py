@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import process_time
 
-from autoscaler.model import Bounds, JobKey, Millis
+from autoscaler.model import Bounds, JobKey, Millis, VertexId
 from autoscaler.sim.cluster import SimCluster
-from autoscaler.sim.drive import BEGAN, CLUSTER, STORE_BYTES
+from autoscaler.sim.drive import BEGAN, CLUSTER
 from autoscaler.sim.edge import Edge
 from autoscaler.sim.job import Phase
 from autoscaler.sim.virtual import VirtualTime
-from autoscaler.store import Store, open_store
+from faults.masters import ADDRESSES, Masters
+from faults.memory import Database
 from faults.observer import Observer, Violation
-from faults.process import HostClock, Process
-from faults.weather import CRASH_POINTS, EVENTS, Answer, Weather
+from faults.process import Doubt, HostClock, Process, Site
+from faults.weather import CRASH_POINTS, EVENTS, Answer, Moment, Weather
 from faults.world import World, world
 
 STEP: Millis = 60_000
 COLD_START = 0.3  # of a daemon's beginnings meet an application that does not answer
 EVENTFUL = 0.12  # of steps bring more than a bad answer
 LULL, STORM = (2, 6), (20, 60)  # minutes
+FREEZES: tuple[Millis, ...] = (3_000, 30_000, 240_000, 400_000)  # the longer ones outlast a lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,34 +47,46 @@ class Outcome:
 def play(seed: int, hours: float) -> Outcome:
     """Play one episode; a pure function of its seed and length, but for ``cpu_s``."""
     began = process_time()
-    with closing(open_store("sqlite://", STORE_BYTES, BEGAN).store) as store:
-        episode = Episode(world(seed, hours), store)
-        episode.run()
-        return episode.outcome(process_time() - began)
+    episode = Episode(world(seed, hours))
+    episode.run()
+    return episode.outcome(process_time() - began)
 
 
 class Episode:
     """Everything of one episode."""
 
-    def __init__(self, world: World, store: Store) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._store = store
         self._draw = random.Random(f"weather/{world.seed}")
         self._weather = Weather(draw=self._draw, favourite=CRASH_POINTS[world.seed % len(CRASH_POINTS)])
         self._cluster = SimCluster(world.scenario, world.seed, BEGAN)
-        self._edge = Edge(self._cluster, world.scenario.settings)
+        edge = Edge(self._cluster, world.scenario.settings)
         self._time = VirtualTime(BEGAN, self._cluster.advance)
         self._host = HostClock(self._time)
+        self._masters = Masters()
         self._processes: list[Process] = []
-        self._senders: list[Process] = []
+        database = Database()
         key = JobKey(cluster=CLUSTER, application=f"{world.scenario.job.name}-app", job=world.scenario.job.name)
-        self.observer = Observer(world, self._cluster, self._host, store, key, self._senders)
-        self._edge.puts.append(lambda _, bounds: self.observer.asked(bounds))
+        self.observer = Observer(world, self._cluster, self._host, database.store(), key, self._masters)
+        edge.puts += [lambda _, bounds: self.observer.asked(bounds), self._asked]
+        self._site = Site(
+            host=self._host,
+            edge=edge,
+            weather=self._weather,
+            masters=self._masters,
+            leases=world.leases,
+            store=lambda: database.opened(self._host.now),
+            stored=self._stored_doubts,
+            frozen=self._stands_still,
+            ended=self._again,
+            sender=self.observer.sender,
+        )
         self._passes = self._faulty = self._daemons = 0
-        self._seen = (0, 0, self._cluster.job.generation)
+        self._seen = (0, self._cluster.job.generation)
         self._until_lull = 0
         self._until_storm = 0
-        self._bad_targets: set[tuple[tuple[str, int], ...]] = set()
+        self._bad_targets: list[Mapping[VertexId, int]] = []
+        self._next_is_bad = False
 
     # -------------------------------------------------------------- the whole
 
@@ -88,7 +101,7 @@ class Episode:
             self._time.run(self._time.now + STEP)
             self._count()
         self._weather.clear_up()
-        if not self._alive:
+        if not self._is_served:
             self._begin()
         self._time.run(end - 5 * STEP)
         self._count()
@@ -122,14 +135,14 @@ class Episode:
 
     def _count(self) -> None:
         """Passes since the step before count as faulty if something went wrong since, or still does."""
-        passes = sum(process.passes for process in self._processes)
+        passes = sum(process.count() for process in self._processes)
         generation = self._cluster.job.generation
-        if generation != self._seen[2]:
+        if generation != self._seen[1]:
             self.observer.changed_by_others()
-        wrong = self._weather.effect_count != self._seen[1] or self._is_wrong()
-        self._passes += passes - self._seen[0]
-        self._faulty += (passes - self._seen[0]) * wrong
-        self._seen = (passes, self._weather.effect_count, generation)
+        wrong = self._weather.effect_count != self._seen[0] or self._is_wrong()
+        self._passes += passes
+        self._faulty += passes * wrong
+        self._seen = (self._weather.effect_count, generation)
 
     def _is_wrong(self) -> bool:
         job, cluster = self._cluster.job, self._cluster
@@ -138,30 +151,30 @@ class Episode:
 
     # -------------------------------------------------------------- daemons
 
-    def _begin(self) -> Process:
-        known = {
-            id(doubt): doubt for process in self._processes for doubt in process.doubts
-        }  # each inherits the others'
-        process = Process(
-            self._host,
-            self._edge,
-            self._store,
-            self._weather,
-            [*known.values()],
-            lambda _: self._again(),
-            self._senders,
-        )
+    @property
+    def _is_served(self) -> bool:
+        """Whether a daemon lives that may act, now or as soon as the fail-over under way has ended."""
+        return any(self._may_act(process) for process in self._alive)
+
+    def _may_act(self, process: Process) -> bool:
+        return process.address == self._masters.chosen or not self._world.leases
+
+    def _stored_doubts(self) -> list[Doubt]:
+        known = {id(doubt): doubt for process in self._processes for doubt in process.doubts if doubt.stored}
+        return [*known.values()]
+
+    def _begin(self, address: str = "") -> None:
+        process = Process(self._site, address or self._masters.chosen)
         self._processes.append(process)
         self._daemons += 1
         if not self._weather.calm and self._draw.random() < COLD_START:
             self._weather.armed[Answer.CONFIG] = "error"
         process.start()
-        return process
 
     def _again(self) -> None:
         """The service manager starts another daemon after a while."""
         wait = self._draw.choice((5_000, 30_000, 120_000))
-        self._later(wait, lambda: None if self._alive else self._begin())
+        self._later(wait, lambda: None if self._is_served else self._begin())
 
     def _later(self, wait: Millis, what: Callable[[], object]) -> None:
         name = f"later {self._draw.random()}"
@@ -193,10 +206,41 @@ class Episode:
         self._weather.store_fails_until = self._host.now() + self._draw.choice((1_000, 60_000, 240_000))
 
     def _second_daemon(self) -> None:
-        if len(self._alive) == 1:
-            self._weather.happened("second daemon")
-            second = self._begin()
-            self._later(self._draw.randint(3, 30) * STEP, lambda: second.die() if len(self._alive) > 1 else None)
+        """For a while there are two: beside one ResourceManager each, or, where leases do not count, both acting."""
+        if len(self._alive) != 1:
+            return
+        self._weather.happened("second daemon")
+        first, before = self._alive[0], len(self._processes)
+        (other,) = (address for address in ADDRESSES if address != first.address)
+        self._begin(other)
+        self._later(self._draw.randint(3, 15) * STEP, lambda: self._leave_one(self._processes[before:]))
+        if self._world.leases:
+            self._weather.freeze = (self._draw.choice(tuple(Moment)), self._draw.choice(FREEZES))
+
+    def _leave_one(self, later: list[Process]) -> None:
+        """Of two daemons the one that may not act ends, or one that came later."""
+        alive = self._alive
+        idle = [process for process in alive if not self._may_act(process)] or [each for each in later if each.alive]
+        if len(alive) > 1:
+            idle[0].die()
+
+    def _stands_still(self) -> None:
+        """The daemon that was about to send is frozen; meanwhile the other master may take over."""
+        if self._draw.random() < 0.7:
+            self._fail_over()
+
+    def _fail_over(self) -> None:
+        """The other ResourceManager becomes the active one, after a while without any."""
+        if self._masters.active is None:
+            return
+        self._weather.happened("fail-over")
+        self._masters.step_down(self._time.now)
+        self._later(self._draw.choice((1_000, 10_000, 40_000)), self._taken_over)
+
+    def _taken_over(self) -> None:
+        self._masters.take_over(self._time.now)
+        if not self._is_served:
+            self._begin()
 
     def _human(self) -> None:
         """Somebody asks for something by hand, as with curl."""
@@ -226,12 +270,22 @@ class Episode:
 
     def _bad_target(self) -> None:
         """What the daemon asks for next does not run well: the job restarts again and again at it."""
-        if self.observer.puts:
-            self._bad_targets.add(tuple(sorted(self.observer.puts[-1].target.items())))
+        self._next_is_bad = True
+
+    def _asked(self, _job: object, _bounds: object) -> None:
+        """Of what was asked for just now the target is bad, or whatever gives one of the grown vertices as much."""
+        put = self.observer.puts[-1]
+        if not self._next_is_bad or not put.scales:
+            return
+        self._next_is_bad = False
+        grown = sorted(vertex for vertex, upper in put.target.items() if upper > put.present.get(vertex, upper))
+        far = {self._draw.choice(grown): 0} if grown and self._draw.random() < 0.5 else put.target
+        self._bad_targets = [*self._bad_targets[-3:], {vertex: put.target[vertex] for vertex in far}]
 
     def _suffer_bad_target(self) -> None:
         job = self._cluster.job
-        if job.phase is Phase.RUNNING and tuple(sorted(job.parallelism.items())) in self._bad_targets:
+        present = job.parallelism
+        if job.phase is Phase.RUNNING and any(_is_bad(present, target) for target in self._bad_targets):
             self._weather.happened("bad target")
             job.stop(self._cluster.now, "a task failed for want of network buffers")
 
@@ -241,11 +295,19 @@ class Episode:
         self._time.spend(self._draw.choice((10_000, 90_000)))
 
 
+def _is_bad(present: Mapping[VertexId, int], target: Mapping[VertexId, int]) -> bool:
+    """Whether a job runs at a target, or, where that is of one vertex, beyond it."""
+    if len(target) < len(present):
+        return all(present[vertex] >= most for vertex, most in target.items())
+    return dict(present) == dict(target)
+
+
 EVENT: dict[str, Callable[[Episode], None]] = {
     "killed": Episode._killed,
     "clock": Episode._clock,
     "store": Episode._store_errors,
     "second daemon": Episode._second_daemon,
+    "fail-over": Episode._fail_over,
     "human": Episode._human,
     "room taken": Episode._room_taken,
     "bad target": Episode._bad_target,

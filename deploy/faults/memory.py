@@ -1,6 +1,6 @@
 """The store as the daemon sees it on a bad day: it fails for a while, and the daemon may die on either side of a write.
 
-The store itself is the daemon's own, in memory; it outlives the daemons that use it, as a file would.
+The store itself is the daemon's own, on a database in memory, which outlives the daemons that use it as a file would.
 """
 
 from __future__ import annotations
@@ -17,28 +17,57 @@ from autoscaler.model import (
     Lease,
     Millis,
     PassRecord,
+    Reason,
     Request,
     RequestKind,
     Window,
 )
-from autoscaler.store import Store, StoreUnavailable
+from autoscaler.sim.drive import STORE_BYTES
+from autoscaler.store import Opened, RecoveringStore, Store, StoreUnavailable
+from autoscaler.store.engine import ensure_schema, place_of, writable_engine
 from faults.weather import Weather
 
 _T = TypeVar("_T")
+_NOT_SIZED = (Reason.WINDOW_NOT_FULL, Reason.NOT_READY, Reason.MEMORY_PRESSURE, Reason.ERROR)
+
+
+class Database:
+    """A database in memory, which each process opens for itself."""
+
+    def __init__(self) -> None:
+        self._place = place_of("sqlite://")
+        self._engine = writable_engine(self._place, STORE_BYTES)
+        ensure_schema(self._engine, self._place)
+
+    def store(self) -> Store:
+        return Store(self._engine, self._place, STORE_BYTES)
+
+    def opened(self, clock: Callable[[], Millis]) -> RecoveringStore:
+        """The store as a daemon has it."""
+        return RecoveringStore("sqlite://", STORE_BYTES, clock, lambda _: None, Opened(store=self.store()))
 
 
 class FaultyMemory:
-    """One daemon's way to the store. ``kept`` is told of each sample, and again when it was stored; ``intent`` is the
-    kind of the request stored last."""
+    """One daemon's way to the store. ``kept`` is told of each sample, and again when it was stored, ``leased`` whose
+    the lease is, ``sized`` of each pass that knew enough to size vertices; ``intent`` is the kind of the
+    request stored last."""
 
     def __init__(
-        self, store: Store, weather: Weather, clock: Callable[[], Millis], kept: Callable[[Millis, bool], None]
-    ):
+        self,
+        store: RecoveringStore,
+        weather: Weather,
+        clock: Callable[[], Millis],
+        kept: Callable[[Millis, bool], None],
+        leased: Callable[[Lease | None], None],
+        sized: Callable[[], None],
+    ) -> None:
         self.intent = RequestKind.SCALE
         self._store = store
         self._weather = weather
         self._clock = clock
         self._kept = kept
+        self._leased = leased
+        self._sized = sized
 
     @property
     def epoch(self) -> int:
@@ -62,6 +91,8 @@ class FaultyMemory:
             self._kept(done.sample.at, True)
 
         self._kept(done.sample.at, False)
+        if done.status.reason not in _NOT_SIZED:
+            self._sized()
         self._write("record_pass", stored)
 
     def record_decision(self, key: JobKey, decision: Decision, detail: str) -> None:
@@ -93,10 +124,14 @@ class FaultyMemory:
         return self._write("retain", lambda: self._store.retain(now))
 
     def hold_lease(self, cluster: str, holder: str, duration: Millis, now: Millis) -> Lease:
-        return self._read(lambda: self._store.hold_lease(cluster, holder, duration, now))
+        lease = self._read(lambda: self._store.hold_lease(cluster, holder, duration, now))
+        self._leased(lease)
+        return lease
 
     def release_lease(self, cluster: str, holder: str, now: Millis) -> Lease | None:
-        return self._read(lambda: self._store.release_lease(cluster, holder, now))
+        lease = self._read(lambda: self._store.release_lease(cluster, holder, now))
+        self._leased(lease)
+        return lease
 
     def window(self, key: JobKey, since: Millis) -> Window | None:
         return self._read(lambda: self._store.window(key, since))

@@ -15,6 +15,7 @@ from autoscaler.sim.cluster import SimCluster
 from autoscaler.sim.job import Phase
 from autoscaler.sim.slots import slots_needed
 from autoscaler.store import Store
+from faults.masters import Masters
 from faults.process import Doubt, HostClock, Process
 from faults.truth import Truth
 from faults.world import World
@@ -33,10 +34,25 @@ DOUBTFUL_GROWTH = "growth on doubtful data without lag"
 CAPACITY = "capacity exceeded"
 BUDGET = "budget broken silently"
 KNOWN_BAD = "a target tried again while it is known bad"
+GRACE = "shrink within the grace period"
+RIGHT = "sent by a daemon that has no right to"
 UNEXPECTED = "an unexpected error, or work that stopped"
-INVARIANTS = (LOST, SECOND, SATURATED, DOUBTFUL_SHRINK, DOUBTFUL_GROWTH, CAPACITY, BUDGET, KNOWN_BAD, UNEXPECTED)
+INVARIANTS = (
+    LOST,
+    SECOND,
+    SATURATED,
+    DOUBTFUL_SHRINK,
+    DOUBTFUL_GROWTH,
+    CAPACITY,
+    BUDGET,
+    KNOWN_BAD,
+    GRACE,
+    RIGHT,
+    UNEXPECTED,
+)
 
 _CHOSEN = (RequestKind.SCALE, None)
+_NEVER_SENT = (RequestState.VOID, RequestState.REJECTED, RequestState.INTENDED)
 
 Requirements = Mapping[VertexId, Bounds]
 
@@ -74,19 +90,21 @@ class Put:
 
 
 class Observer:
-    """Watches one episode. ``senders`` holds the daemon whose PUT is under way."""
+    """Watches one episode. ``sender`` holds the daemon whose PUT is under way."""
 
     def __init__(
-        self, world: World, cluster: SimCluster, host: HostClock, store: Store, key: JobKey, senders: list[Process]
+        self, world: World, cluster: SimCluster, host: HostClock, store: Store, key: JobKey, masters: Masters
     ) -> None:
+        self.sender: list[Process] = []
         self.violations: list[Violation] = []
         self.puts: list[Put] = []
         self.truth = Truth(cluster, world.promises)
-        self._promises = world.promises
+        self._world, self._promises = world, world.promises
         self._cluster, self._host, self._store, self._key = cluster, host, store, key
-        self._senders = senders
-        self._bad: list[tuple[Mapping[VertexId, int], Millis, Millis]] = []
+        self._masters = masters
+        self._bad: list[tuple[Put, Millis, Millis]] = []
         self._in_force: list[tuple[int, Requirements]] = []
+        self._began_anew_at: Millis = 0
         cluster.job.watchers.append(lambda _: self._see_landing())
 
     def found(self, invariant: str, detail: str) -> None:
@@ -122,6 +140,7 @@ class Observer:
             self.found(LOST, f"sent without a stored intent: {self._said(put)}")
         if put.body == live and last is not None and not last.overtaken and put.body == last.body:
             self.found(LOST, f"the same requirements were sent twice: {self._said(put)}")
+        self._judge_right()
         self._judge_flight(put, last)
         returns, lowers = self._returns(put, last), all(body[v].upper <= live[v].upper for v in body if v in live)
         withdraws = lowers and put.target == {v: min(live[v].upper, present[v]) for v in body}
@@ -134,7 +153,7 @@ class Observer:
         self.puts.append(put)
 
     def _judge(self, put: Put, intent: Request | None) -> None:
-        for judge in (self._judge_shrink, self._judge_doubt, self._judge_known_bad):
+        for judge in (self._judge_shrink, self._judge_grace, self._judge_doubt, self._judge_known_bad):
             judge(put)
         self._judge_capacity(put, intent)
         self._judge_budget(put, intent)
@@ -154,11 +173,20 @@ class Observer:
         ]
         return "; ".join(parts) or "nothing changes"
 
+    def _judge_right(self) -> None:
+        """Where leases count, only who is beside the active ResourceManager and holds the lease may send."""
+        for sender in self.sender:
+            said = self._masters.objection(sender.address, sender.name, self._cluster.now)
+            if self._world.leases and said is not None:
+                self.found(RIGHT, f"sent by {said}")
+
     # -------------------------------------------------------------- in flight
 
     def _see_landing(self) -> None:
         job = self._cluster.job
-        if not self._in_force or self._in_force[-1] != (job.generation, job.requirements):
+        if self._in_force and self._in_force[-1][0] != job.generation:
+            self._began_anew_at = self._cluster.now
+        if not self._in_force or (job.generation, job.requirements) != self._in_force[-1]:
             self._in_force = [*self._in_force[-20:], (job.generation, dict(job.requirements))]
         if not self.puts or self.puts[-1].landed_at is not None:
             return
@@ -205,6 +233,26 @@ class Observer:
             if since is not None and put.at - since >= reach:
                 self.found(SATURATED, f"saturated for {(put.at - since) // 1000} s: {self._said(put)}")
 
+    def _judge_grace(self, put: Put) -> None:
+        """What grew within the period is not shrunk, nor a source below what arrived at it then would have taken."""
+        since = put.at - self._promises.grace + MINUTE
+        if put.kind not in _CHOSEN or max(self._host.jumped_at, self._began_anew_at) >= since:
+            return
+        shrunk = self._shrunk(put)
+        for each in self.puts:
+            grown = [
+                v for v in shrunk if each.scales and each.body[v].upper > max(each.present[v], each.former[v].upper)
+            ]
+            if each.at > since and each.kind in _CHOSEN and grown:
+                self.found(GRACE, f"{(put.at - each.at) // 1000} s after it grew: {self._said(put)}")
+        if self.truth.blind_at >= since - self._promises.window:
+            return
+        sized = [at for sender in self.sender for at in sender.sized_at if since < at < put.at]
+        for vertex in shrunk:
+            least = max((self.truth.least(vertex, at) for at in sized), default=0.0)
+            if put.body[vertex].upper < least:
+                self.found(GRACE, f"{least:.1f} subtasks were needed since: {self._said(put)}")
+
     def _judge_doubt(self, put: Put) -> None:
         """By the samples that must have been in the window of the decision, whether or not it was sent at once."""
         free = self.truth.lag_free_since
@@ -219,8 +267,7 @@ class Observer:
     def _doubts(self, put: Put) -> list[Doubt]:
         began = max(self._cluster.job.running_since, self._host.jumped_at)
         oldest = put.at - self._promises.window + SLACK
-        sender = self._senders[0] if self._senders else None
-        known = () if sender is None else sender.doubts
+        known = [doubt for sender in self.sender for doubt in sender.doubts]
         return [each for each in known if each.sampled and each.at > max(began, oldest)]
 
     def _judge_capacity(self, put: Put, intent: Request | None) -> None:
@@ -277,14 +324,32 @@ class Observer:
         """A change was taken back after the job restarted twice at it."""
         if last is None or last.landed_at is None or self._cluster.job.restarts - last.restarts < 2:
             return
-        self._bad.append((last.target, self._cluster.now, self._host.now()))
+        self._bad.append((last, self._cluster.now, self._host.now()))
 
     def _judge_known_bad(self, put: Put) -> None:
-        for target, at, by_clock in self._bad:
-            age = max(put.at - at, put.by_clock - by_clock)
-            # it counts from when the trouble was found, and taking it back may have needed several attempts
-            if age < self._promises.bad_target - 5 * MINUTE and put.target == target:
+        # it counts from when the trouble was found, and taking it back may have needed several attempts
+        known = [
+            (bad, max(put.at - at, put.by_clock - by_clock))
+            for bad, at, by_clock in self._bad
+            if max(put.at - at, put.by_clock - by_clock) < self._promises.bad_target - 5 * MINUTE
+        ]
+        for bad, age in known:
+            if put.target == bad.target:
                 self.found(KNOWN_BAD, f"{age // 1000} s after it was taken back: {self._said(put)}")
+        newest = [each for each in self.puts if each.scales and each.kind in _CHOSEN][-2:]
+        undone = sum(any(each is bad for bad, _ in known) for each in newest)
+        if undone == 2 and any(self._goes_as_far(put, each) for each in newest) and self._are_newest(newest):
+            self.found(KNOWN_BAD, f"growth was taken back twice in a row: {self._said(put)}")
+
+    def _are_newest(self, puts: list[Put]) -> bool:
+        """Whether nothing else that was chosen since stands in the record, as what may not have been carried out."""
+        rows = [row for row in self._rows() if row.kind is RequestKind.SCALE and row.state not in _NEVER_SENT]
+        newest = sorted(rows, key=lambda row: row.id or 0)[-len(puts) :]
+        return [_known(row.requirements) for row in newest] == [_known(put.body) for put in puts]
+
+    def _goes_as_far(self, put: Put, undone: Put) -> bool:
+        grown = [vertex for vertex in undone.body if undone.body[vertex].upper > undone.present[vertex]]
+        return bool(grown) and all(put.body[vertex].upper >= undone.body[vertex].upper for vertex in grown)
 
     # -------------------------------------------------------------- at the end
 

@@ -6,17 +6,18 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from autoscaler.cluster import FlinkRest, Own
+from autoscaler.cluster import FlinkRest, Objection, Own
 from autoscaler.loop import Environment, Fleet, Lane, Leadership, Orders, Wire, lease_time
 from autoscaler.model import Lease, Millis, VertexId
 from autoscaler.options import EMR, profile_layer
-from autoscaler.sim.drive import CLUSTER, DISCOVERY_INTERVAL, RM, Managers
-from autoscaler.sim.edge import DirectHttp, Edge
+from autoscaler.sim.drive import CLUSTER, DISCOVERY_INTERVAL, Managers
+from autoscaler.sim.edge import Edge
 from autoscaler.sim.virtual import VirtualTime
-from autoscaler.store import Store
+from autoscaler.store import RecoveringStore
 from autoscaler.telemetry import Counters, Journal
+from faults.masters import ADDRESSES, Masters, MastersHttp
 from faults.memory import FaultyMemory
-from faults.weather import Killed, Weather
+from faults.weather import Killed, Moment, Weather
 from faults.wire import FaultyHttp, Watcher
 
 
@@ -75,55 +76,62 @@ class OpenLease:
         return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What all daemons of an episode share. ``store`` opens the one database anew, ``leases`` says whether the lease
+    and the ResourceManagers' parts count, ``stored`` gives all doubts that are stored, ``sender`` holds the daemon
+    whose PUT is under way; ``frozen`` and ``ended`` are told of a daemon that stands still, or died."""
+
+    host: HostClock
+    edge: Edge
+    weather: Weather
+    masters: Masters
+    leases: bool
+    store: Callable[[], RecoveringStore]
+    stored: Callable[[], list[Doubt]]
+    frozen: Callable[[], None]
+    ended: Callable[[], None]
+    sender: list[Process] = field(default_factory=list)
+
+
 class Process(Watcher):
-    """One daemon, from its start to its end. ``ended`` is told when it dies."""
+    """One daemon beside the ResourceManager of one address, from its start to its end. ``acts`` is whether the lease is
+    its own, when last asked for."""
 
     _numbers = itertools.count(1)
 
-    def __init__(
-        self,
-        host: HostClock,
-        edge: Edge,
-        store: Store,
-        weather: Weather,
-        doubts: list[Doubt],
-        ended: Callable[[Process], None],
-        senders: list[Process],
-    ) -> None:
+    def __init__(self, site: Site, address: str) -> None:
         self.number = next(self._numbers)
+        self.name = f"daemon {self.number}"
+        self.address = address
         self.alive = True
         self.counters = Counters()
         self.journal = ErrorLog()
-        self.doubts = [doubt for doubt in doubts if doubt.stored]
-        self._host = host
-        self._weather = weather
-        self._ended = ended
-        self._senders = senders
+        self.doubts = site.stored()
+        self._site = site
+        self._host, self._weather = site.host, site.weather
         self._waiting: dict[str, tuple[Millis, Callable[[], None]]] = {}
         self._poked: tuple[Millis, Millis] | None = None
-        self._memory = FaultyMemory(store, weather, host.now, self._kept)
-        http = FaultyHttp(DirectHttp(edge), weather, lambda: host.time.now, self._spend, self)
-        managers = Managers(http, [RM])
+        self.acts = True
+        self._asking = False
+        self._counted = 0
+        self.sized_at: list[Millis] = []
+        self._thaws_at: Millis = 0
+        self._memory = FaultyMemory(site.store(), self._weather, self._host.now, self._kept, self._leased, self._sized)
+        http = FaultyHttp(
+            MastersHttp(site.edge, site.masters), self._weather, lambda: self._host.time.now, self._spend, self
+        )
+        managers = Managers(http, ADDRESSES)
         environment = Environment(
             yarn=managers,
             connect=lambda application: FlinkRest(http, application.id, application.tracking_url or ""),
             memory=self._memory,
             scheduler=self,
-            clock=host.now,
+            clock=self._host.now,
             journal=self.journal,
             counters=self.counters,
             wire=Wire(),
-            leadership=Leadership(
-                holder=f"daemon {self.number}",
-                cluster=CLUSTER,
-                own=Own,
-                managers=managers,
-                leases=OpenLease(),
-                lease_time=lambda: lease_time(DISCOVERY_INTERVAL),
-                clock=host.now,
-                uptime=lambda: host.time.now,
-                journal=self.journal,
-            ),
+            leadership=self._leadership(managers),
         )
         orders = Orders(
             cluster=CLUSTER,
@@ -133,14 +141,30 @@ class Process(Watcher):
             above=lambda _application, _job: (),
         )
         self.fleet = Fleet(environment, orders, DISCOVERY_INTERVAL)
-        host.jumps.append(self._wait_anew)
+        self._host.jumps.append(self._wait_anew)
+
+    def _leadership(self, managers: Managers) -> Leadership:
+        site = self._site
+        return Leadership(
+            holder=self.name,
+            cluster=CLUSTER,
+            own=lambda: Own(addresses=(self.address,) if site.leases else None),
+            managers=managers,
+            leases=self._memory if site.leases else OpenLease(),
+            lease_time=lambda: lease_time(DISCOVERY_INTERVAL),
+            clock=self._host.now,
+            uptime=lambda: self._host.time.now,
+            journal=self.journal,
+        )
 
     def start(self) -> None:
         self._guarded(lambda: self.fleet.start(self._host.now()))
 
-    @property
-    def passes(self) -> int:
-        return self.counters.passes
+    def count(self) -> int:
+        """Count the passes since this was last asked for; those of a daemon that stands by decide nothing."""
+        new = self.counters.passes - self._counted
+        self._counted += new
+        return new if self.acts else 0
 
     def die(self) -> None:
         """Nothing of it runs any more, and nobody is told."""
@@ -164,7 +188,10 @@ class Process(Watcher):
             self._wait(name)
 
     def _run(self, name: str, step: Callable[[], None]) -> None:
-        if self.alive:
+        if self.alive and self._thaws_at:
+            again = self._thaws_at + 1
+            self._host.time.at(again, lambda: self._run(name, step), name=f"{self.number} {name}")
+        elif self.alive:
             self._waiting.pop(name, None)
             self._guarded(step)
 
@@ -173,7 +200,7 @@ class Process(Watcher):
             step()
         except Killed:
             self.die()
-            self._ended(self)
+            self._site.ended()
 
     def _spend(self, duration: Millis) -> None:
         self._host.time.spend(duration)
@@ -192,12 +219,51 @@ class Process(Watcher):
     def _kept(self, at: Millis, stored: bool) -> None:
         for doubt in self.doubts:
             if doubt.by_clock == at:
-                doubt.sampled, doubt.stored = True, doubt.stored or stored
+                doubt.sampled, doubt.stored = True, doubt.stored or (stored and self.acts)
+
+    def _sized(self) -> None:
+        self.sized_at.append(self._host.time.now)
 
     def sending(self, *, before: bool) -> None:
         point = f"PUT {self._memory.intent.value}"
         if before:
-            self._senders[:] = [self]
+            self._site.sender[:] = [self]
             self._weather.passing(f"before {point}")
+            self._stand_still(Moment.INTENT)
         else:
             self._weather.passing(f"after {point}")
+
+    # -------------------------------------------------------------- its right to act
+
+    def asking(self, objection: Objection) -> str | None:
+        self._asking = True
+        try:
+            return objection()
+        finally:
+            self._asking = False
+
+    def answered(self, moment: Moment) -> None:
+        if self._asking:
+            self._stand_still(moment)
+
+    def _stand_still(self, moment: Moment) -> None:
+        """Be frozen where that is in store, while everybody else goes on."""
+        duration = self._weather.frozen(moment)
+        if not duration:
+            return
+        self._thaws_at = self._host.time.now + duration
+        self._site.frozen()
+        self._host.time.run(self._thaws_at)
+        self._thaws_at = 0
+        if not self.alive:
+            raise Killed("while it stood still")
+
+    def _leased(self, lease: Lease | None) -> None:
+        """Who begins to keep the record takes up what the record holds."""
+        keeps = lease is not None and lease.holder == self.name
+        if lease is not None:
+            self._site.masters.holder = lease.holder
+        if keeps and not self.acts:
+            self.doubts = self._site.stored()
+        self.acts = keeps
+        self.answered(Moment.LEASE)

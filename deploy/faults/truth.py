@@ -25,6 +25,7 @@ class Truth:
         self.lag_free_since: Millis | None = cluster.now
         self.blind_at: Millis = 0
         self._cluster, self._promises = cluster, promises
+        self._limit = min(1.0 - 1e-6, promises.upper_utilization + MARGIN)
         self._used: list[tuple[Stage, list[float]]] = []
         self._room: deque[tuple[Millis, int]] = deque()
         cluster.job.watchers.append(self._cell)
@@ -40,41 +41,58 @@ class Truth:
         fetched = job.metrics.held(job.now)
         if job.no_metrics or job.nan_busy or fetched is None or job.now - fetched.at > OLD_METRICS:
             self.blind_at = job.now
-        if job.phase is not Phase.RUNNING or len(self._used) != len(job.flow.stages):
+        stages = job.flow.stages
+        if job.phase is not Phase.RUNNING or len(self._used) != len(stages):
             self.saturated_since = dict.fromkeys(job.ids)
-            self._used = [(stage, list(stage.use_s)) for stage in job.flow.stages]
+            self._used = [(stage, list(stage.use_s)) for stage in stages]
             return
-        for number, (vertex, stage) in enumerate(zip(job.ids, job.flow.stages, strict=True)):
-            known, before = self._used[number]
-            saturated = known is stage and self._utilization(stage, before) >= self._limit
-            self.saturated_since[vertex] = (self.saturated_since[vertex] or job.now) if saturated else None
-            self._used[number] = (stage, list(stage.use_s))
-
-    @property
-    def _limit(self) -> float:
-        return min(1.0 - 1e-6, self._promises.upper_utilization + MARGIN)
+        for number, vertex in enumerate(job.ids):
+            stage, (known, before) = stages[number], self._used[number]
+            if known is not stage:
+                self.saturated_since[vertex], self._used[number] = None, (stage, list(stage.use_s))
+                continue
+            if self._utilization(stage, before) < self._limit:
+                self.saturated_since[vertex] = None
+            elif self.saturated_since[vertex] is None:
+                self.saturated_since[vertex] = job.now
+            before[:] = stage.use_s
 
     def _utilization(self, stage: Stage, before: list[float]) -> float:
-        used = [(now - then) / CELL_S for now, then in zip(stage.use_s, before, strict=True)]
+        used = [now - then for now, then in zip(stage.use_s, before, strict=True)]
         if self._promises.average:
-            return sum(c * u for c, u in zip(stage.plant.cost_of, used, strict=True)) / stage.plant.parallelism
-        return max(used)
+            busy = sum(c * u for c, u in zip(stage.plant.cost_of, used, strict=True))
+            return busy / stage.plant.parallelism / CELL_S
+        return max(used) / CELL_S
 
     def _note_lag(self, job: SimJob) -> None:
         elapsed = (job.now - job.began) / 1000.0
-        lags = job.lag()
-        free = all(lags[source] <= LAG_S * max(1.0, load.rate(elapsed)) for source, load in job.arrivals.items())
-        if not free:
-            self.lag_free_since = None
-        elif self.lag_free_since is None:
+        for source, lag in job.lag().items():
+            if lag > LAG_S and lag > LAG_S * job.arrivals[source].rate(elapsed):
+                self.lag_free_since = None
+                return
+        if self.lag_free_since is None:
             self.lag_free_since = job.now
+
+    def least(self, vertex: VertexId, at: Millis) -> float:
+        """The fewest subtasks with which a source could have read what arrived within the window before an instant; 0
+        for what is no source."""
+        job = self._cluster.job
+        if vertex not in job.arrivals:
+            return 0.0
+        until, window = (at - job.began) / 1000.0, self._promises.window / 1000.0
+        arrived = job.arrivals[vertex].until(until) - job.arrivals[vertex].until(max(0.0, until - window))
+        (spec,) = (each for each in job.vertices if each.id == vertex)
+        return arrived / window / (self._cluster.scenario.job.records_per_slot * spec.speed) * (1.0 - 4 * MARGIN)
 
     def note_room(self, now: Millis) -> None:
         """Take down how many slots there are or could be had now."""
         yarn, holder = self._cluster.yarn, self._cluster.job.holder
-        fitting = sum(node.free_mb // yarn.task_manager_mb for node in yarn.nodes)
-        fitting = min(fitting, max(0, yarn.queue_mb - yarn.used_mb) // yarn.task_manager_mb)
-        slots = (len(holder.task_managers) + fitting) * yarn.spec.slots_per_task_manager
-        self._room.append((now, slots))
+        each, used, fitting = yarn.task_manager_mb, 0, 0
+        for node in yarn.nodes:
+            used += node.used_mb
+            if node.state == "RUNNING":
+                fitting += (node.memory_mb - node.used_mb) // each
+        fitting = min(fitting, max(0, yarn.queue_mb - used) // each)
+        self._room.append((now, (len(holder.task_managers) + fitting) * yarn.spec.slots_per_task_manager))
         while self._room[0][0] < now - CAPACITY_FOR:
             self._room.popleft()

@@ -50,7 +50,19 @@ PUTS = (
     "rejected",
     "error",
 )
-EVENTS = ("killed", "killed", "clock", "store", "second daemon", "human", "room taken", "bad target", "pause")
+EVENTS = (
+    "killed",
+    "killed",
+    "clock",
+    "store",
+    "second daemon",
+    "second daemon",
+    "fail-over",
+    "human",
+    "room taken",
+    "bad target",
+    "pause",
+)
 
 STORE_WRITES = (
     "record_pass",
@@ -69,13 +81,23 @@ CRASH_POINTS = tuple(f"{side} {write}" for write in (*STORE_WRITES, *PUT_WRITES)
 none here, and a command is written only for a store that begins anew."""
 
 
+class Moment(StrEnum):
+    """The last moments before a PUT, in each of which a daemon may be frozen: its intent is stored, and both questions
+    on its right to act are answered."""
+
+    INTENT = "the intent is stored"
+    ACTIVE = "is my ResourceManager active"
+    LEASE = "is the lease mine"
+
+
 class Killed(BaseException):
     """kill -9 between two statements."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Weather:
-    """The faults in store. ``effects`` counts those that came about, by name; ``hit`` the crash points."""
+    """The faults in store. ``effects`` counts those that came about, by name; ``hit`` the crash points. ``freeze`` is
+    at which moment before a PUT a daemon stands still, and for how long."""
 
     draw: random.Random
     favourite: str
@@ -84,6 +106,7 @@ class Weather:
     armed: dict[Answer, str] = field(default_factory=dict)
     crashes: set[str] = field(default_factory=set)
     store_fails_until: Millis = 0
+    freeze: tuple[Moment, Millis] | None = None
     calm: bool = False
     _count: int = 0
 
@@ -102,7 +125,12 @@ class Weather:
         kinds = PUTS if which is Answer.PUT else SPOILT if self.draw.random() < 0.25 else MILD
         if which is Answer.JOB and self.draw.random() < 0.25:
             kinds = DOUBTFUL
-        self.armed[which] = self.draw.choice(kinds)
+            if self.draw.random() < 0.3:
+                self.crashes.add("after record_pass")  # whoever comes next has to know of the doubt
+        fault = self.draw.choice(kinds)
+        if which is Answer.INFO and fault == "stale":
+            fault = "reordered"  # of its own state a ResourceManager tells nothing old
+        self.armed[which] = fault
 
     def arm_crash(self) -> None:
         """Have the daemon die at some point, and time and again at this episode's own one."""
@@ -123,8 +151,18 @@ class Weather:
             self.happened("killed")
             raise Killed(point)
 
+    def frozen(self, moment: Moment) -> Millis:
+        """For how long the daemon that is about to send stands still now."""
+        if self.freeze is None or self.freeze[0] is not moment:
+            return 0
+        _, duration = self.freeze
+        self.freeze = None
+        self.happened("frozen before a PUT")
+        return duration
+
     def clear_up(self) -> None:
         """From here on nothing goes wrong."""
+        self.freeze = None
         self.calm = True
         self.armed.clear()
         self.crashes.clear()

@@ -9,13 +9,14 @@ import copy
 import json
 import random
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from autoscaler.cluster import Gate, Objection, PutAnswer, PutResult, Transient
 from autoscaler.cluster.http import Reply, failure, put_answer
 from autoscaler.model import Millis, VertexId
 from autoscaler.sim.edge import DirectHttp
-from faults.weather import DOUBTFUL, Answer, Weather
+from faults.weather import DOUBTFUL, Answer, Moment, Weather
 
 JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 HTML: Mapping[str, str] = {"Content-Type": "text/html; charset=UTF-8"}
@@ -25,6 +26,7 @@ PUT_TIME_OUT: Millis = 8_000
 OLDEST: Millis = 20_000  # as old as a stale answer may be; what the caches of Flink and of a proxy may add up to
 
 
+@lru_cache(maxsize=256)
 def question(url: str) -> Answer:
     """Tell which question a read asks."""
     path = url.partition("://")[2].partition("/")[2].partition("?")[0]
@@ -81,6 +83,8 @@ class FaultyHttp:
         document = self._inner.get_json(url, gate, timeout_s)
         if which is Answer.POKE:
             self._watcher.poked()
+        elif which is Answer.INFO:
+            self._watcher.answered(Moment.ACTIVE)
         if fault in DOUBTFUL:
             before = self._former.get(url)
             document, doubt = doubtful(document, fault, before[-1][1] if before else None, self._draw)
@@ -129,19 +133,11 @@ class FaultyHttp:
     ) -> PutAnswer:
         self._watcher.sending(before=True)
         fault = self._weather.taken(Answer.PUT) or ""
-        answer = put_answer(url, _page(500))
-        if fault == "refused":
-            answer = PutAnswer(result=PutResult.NOT_SENT, status=None, message=f"PUT {url}: no connection")
-        elif fault == "not-found page":
-            answer = put_answer(url, _page(404))
-        elif fault == "conflict":
-            answer = put_answer(url, _complaint(409, "Another update of the requirements is under way."))
-        elif fault == "rejected":
-            answer = put_answer(url, _complaint(400, "The request was rejected."))
-        elif fault == "error":
-            answer = put_answer(url, _complaint(500, "Internal server error."))
-        elif not fault.endswith("not carried out"):
-            answer = self._inner.put_json(url, body, gate, timeout_s, objection)
+        answer = _not_carried_out(url, fault)
+        if answer is None:
+            answer = self._inner.put_json(url, body, gate, timeout_s, lambda: self._watcher.asking(objection))
+            if answer.result is PutResult.WITHDRAWN:
+                return answer
             self._watcher.sending(before=False)
         if fault.startswith("time-out"):
             self._spend(PUT_TIME_OUT)
@@ -153,6 +149,21 @@ class FaultyHttp:
         return answer
 
 
+def _not_carried_out(url: str, fault: str) -> PutAnswer | None:
+    """The answer to a PUT that does not reach the job."""
+    if fault == "refused":
+        return PutAnswer(result=PutResult.NOT_SENT, status=None, message=f"PUT {url}: no connection")
+    replies = {
+        "not-found page": _page(404),
+        "conflict": _complaint(409, "Another update of the requirements is under way."),
+        "rejected": _complaint(400, "The request was rejected."),
+        "error": _complaint(500, "Internal server error."),
+        "error page, not carried out": _page(500),
+        "time-out, not carried out": _page(500),
+    }
+    return put_answer(url, replies[fault]) if fault in replies else None
+
+
 class Watcher:
     """What a daemon's traffic tells whoever watches it."""
 
@@ -161,6 +172,13 @@ class Watcher:
 
     def detailed(self, doubt: VertexId | None = None) -> None:
         """The details of a job were given, which must not be trusted of one vertex, or with "" of any."""
+
+    def asking(self, objection: Objection) -> str | None:
+        """The daemon asks for the last time whether it may send."""
+        return objection()
+
+    def answered(self, moment: Moment) -> None:
+        """A question on the right to act was answered."""
 
     def sending(self, *, before: bool) -> None:
         """A PUT is about to leave, or has been carried out; whoever watches may end the daemon here."""

@@ -30,9 +30,11 @@ SUDDEN = ("job-restart", "task-manager-lost", "node-lost", "am-restart")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """``promises`` are what the observer holds the daemon to, as the settings say it."""
+    """``promises`` are what the observer holds the daemon to, as the settings say it. ``leases`` is whether of two
+    daemons the lease lets only one act; where it does not, the record alone has to keep them apart."""
 
     seed: int
+    leases: bool
     scenario: Scenario
     promises: Promises
 
@@ -57,6 +59,7 @@ class Promises:
     probation: Millis
     bad_target: Millis
     allowance: int | None
+    grace: Millis
 
 
 def world(seed: int, hours: float) -> World:
@@ -67,13 +70,14 @@ def world(seed: int, hours: float) -> World:
         most=draw.choice((12, 24, 40)),
         upper_utilization=draw.choice((0.8, 0.85, 0.9, 1.0)),
         average=draw.random() < 0.2,
-        budget=draw.choice((3, 6, 12, 30)),
+        budget=draw.choice((2, 3, 6, 30)),
         gap_up=draw.choice((2, 4)) * 60_000,
         gap_down=draw.choice((3, 8, 15)) * 60_000,
         timeout=draw.choice((4, 6, 8)) * 60_000,
         probation=draw.choice((4, 6, 8)) * 60_000,
         bad_target=draw.choice((40, 60, 90)) * 60_000,
         allowance=draw.choice((0, 0, None)),
+        grace=draw.choice((1, 10, 30)) * 60_000,
     )
     flink = draw.choice(VERSIONS)
     vertices = _vertices(draw, hours, grouped=flink not in WITHOUT_GROUPS)
@@ -96,7 +100,8 @@ def world(seed: int, hours: float) -> World:
         "cluster": _cluster(draw, promises),
         "faults": _faults(draw, hours, [vertex["name"] for vertex in vertices if "inputs" in vertex]),
     }
-    return World(seed=seed, scenario=Scenario.model_validate(document), promises=promises)
+    leases = draw.random() < 0.7
+    return World(seed=seed, leases=leases, scenario=Scenario.model_validate(document), promises=promises)
 
 
 def _settings(promises: Promises, draw: random.Random) -> Mapping[str, str]:
@@ -109,7 +114,7 @@ def _settings(promises: Promises, draw: random.Random) -> Mapping[str, str]:
         "metrics.busy-time.aggregator": "AVG" if promises.average else "MAX",
         "vertex.max-parallelism": f"{promises.most}",
         "scale-down.interval": f"{draw.choice((0, 5))} min",
-        "scale-up.grace-period": f"{draw.choice((1, 10))} min",
+        "scale-up.grace-period": f"{promises.grace} ms",
         "yarn.rescale-budget": f"{promises.budget}",
         "yarn.rescale-gap.up": f"{promises.gap_up} ms",
         "yarn.rescale-gap.down": f"{promises.gap_down} ms",

@@ -105,6 +105,17 @@ def test_a_queue_while_a_node_drains() -> None:
     assert (queue.maximum, queue.largest, queue.used) == (mb(4096, 18), mb(2560, 128), mb(3008, 4))
 
 
+def test_a_maximum_that_is_an_amount() -> None:
+    """A maximum set in memory is told as configured; what is configured for labelled nodes is no limit of others."""
+    document = yarn("rm_scheduler")
+    (record,) = document["scheduler"]["schedulerInfo"]["queues"]["queue"]
+    (partition,) = record["capacities"]["queueCapacitiesByPartition"]
+    partition["configuredMaxResource"] |= {"memory": 6144, "vCores": 12}
+    assert parse_scheduler(document).way_to("default")[-1].fixed == mb(6144, 12)
+    partition["partitionName"] = "GPU"
+    assert parse_scheduler(document).way_to("default")[-1].fixed is None
+
+
 def nested() -> Any:
     """Queues of an older release: without paths, absolute amounts and units; two leaves have the same name."""
     leaf = {"absoluteMaxCapacity": 25.0, "resourcesUsed": {"memory": 10, "vCores": 1}}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.core.lifecycle import RULES, Seen, advance, entered, is_on_trial
-from autoscaler.model import Fare, Life, Phase, Policy, Request, RequestKind, Transition
+from autoscaler.model import Bounds, Fare, Life, Phase, Policy, Request, RequestKind, Transition, frozen
 from tests.core.builders import MINUTE, NOW, SECOND
 from tests.core.requests import BEFORE, GOOD, NEW_ATTEMPT, OLD_ATTEMPT, TARGET, a_request, in_phase
 from tests.core.strategies import few
@@ -67,6 +67,25 @@ def test_a_request_that_was_sent_begins_its_life_once() -> None:
 def test_from_requested(seen: Seen, at: int, expected: list[Phase]) -> None:
     """Reached is applied, what is missing at the timeout makes it partial or nothing."""
     assert phases(in_phase(Phase.REQUESTED, transitions=SOME), seen, NOW + at) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "worker", "applied"), [(1, 2, True), (4, 2, True), (5, 2, False), (2, 3, False), (2, 1, False)]
+)
+def test_who_kept_its_bounds_may_take_what_others_gave_up(source: int, worker: int, applied: bool) -> None:
+    """Somebody allowed the source 4, of which it had 1: with the slots the worker gives up it may run with more."""
+    kept = Bounds(lower=1, upper=4)
+    request = in_phase(
+        Phase.REQUESTED,
+        transitions=SOME,
+        before=frozen({"s": 1, "w": 4}),
+        target=frozen({"s": 1, "w": 2}),
+        former=frozen({"s": kept, "w": Bounds(lower=1, upper=4)}),
+        requirements=frozen({"s": kept, "w": Bounds(lower=1, upper=2)}),
+    )
+    seen = replace(REACHED, parallelism={"s": source, "w": worker})
+    assert (phases(request, seen, NOW + 1)[:1] == [Phase.APPLIED]) is applied
+    assert phases(request, replace(seen, parallelism={"s": 1}), NOW + 1) == []
 
 
 SOME = (Transition(at=NOW, was=Phase.STEADY, now=Phase.REQUESTED, reason="w 2→4"),)

@@ -414,6 +414,21 @@ def test_requirements_lost_with_the_applicationmaster_are_asked_for_again(world:
     assert "requirements lost" in [line["event"] for line in log]
 
 
+def test_what_was_never_carried_out_is_not_restored(world: World) -> None:
+    """A PUT without a certain answer never reached the job: that shows in the requirements when its time is up."""
+    config = paced(restore_requirements="true", back_off="10 min", rescale_timeout="2 min")
+    job = world.add_job(config, rate=STEADY_RATE)
+    world.flink.broken["PUT"] = OSError("the connection broke")
+    world.start()
+    world.run(SENT_AFTER + 180)
+    assert [request.state for request in world.requests()] == [RequestState.VOID]
+    world.flink.broken["PUT"] = OSError("nothing may be asked for meanwhile")
+    successor = another_attempt(world, job)
+    successor.rate = 100.0
+    world.run(120)
+    assert RequestKind.RESTORE not in {request.kind for request in world.requests()}
+
+
 def test_what_another_daemon_restored_before_it_died_is_settled(world: World) -> None:
     """It died between its PUT and the outcome: who sees that what was lost runs again looks who asked for it."""
     config = paced(restore_requirements="true", probation="10 min")

@@ -70,6 +70,19 @@ def test_a_node_that_has_left_is_no_part_of_the_cluster() -> None:
     assert [headroom.whole for headroom in supply.headrooms] == [True]
 
 
+@pytest.mark.parametrize(("fixed_gb", "left_gb"), [(None, 20), (40, 30)], ids=["share", "amount"])
+def test_a_fixed_amount_is_never_the_whole_cluster(fixed_gb: int | None, left_gb: int) -> None:
+    """With most nodes away an amount is more than the cluster has, and still no more than the amount may be taken."""
+    maximum = Resource(memory_mb=30 * 1024, vcores=30)
+    fixed = None if fixed_gb is None else Resource(memory_mb=fixed_gb * 1024, vcores=40)
+    used = Resource(memory_mb=10 * 1024, vcores=10)
+    queue = Queue(path="root.a", maximum=maximum, max_share=1.0, fixed=fixed, used=used)
+    node = Node(host="n", state="RUNNING", free=maximum, total=maximum)
+    survey = Survey(at=T0, nodes=(node,), scheduler=YarnScheduler(kind="capacityScheduler", queues=(queue,)))
+    (found,) = supply_of(survey, Application(id="a", queue="root.a"), MANAGERS, SHAPE, {}).headrooms
+    assert (found.left.memory_mb // 1024, found.whole) == (left_gb, fixed is None)
+
+
 def test_slots_on_a_draining_node_do_not_count() -> None:
     """TaskManagers are told apart by host."""
     supply = recorded(draining={HERE})
