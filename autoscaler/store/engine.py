@@ -40,9 +40,9 @@ _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "maria
 _SECRETS = ("password", "passwd", "passfile", "sslpassword")
 _SERVER_S = 5
 # A process that stands still, or a machine that is gone, within a transaction holds its locks, the lease's among them;
-# the server ends the transaction, so that another daemon can take over. MySQL knows only how long a connection rests.
+# the server ends the transaction, so that another daemon can take over. MySQL knows only how long a connection rests:
+# one that rests between two transactions is ended too, and another made when it is needed.
 _IDLE_TRANSACTION_S = 10
-_IDLE_CONNECTION_S = 600
 _SERVER_ARGUMENTS: dict[str, dict[str, object]] = {
     "psycopg": {
         "connect_timeout": _SERVER_S,
@@ -54,9 +54,7 @@ _SERVER_ARGUMENTS: dict[str, dict[str, object]] = {
         "connect_timeout": _SERVER_S,
         "read_timeout": _SERVER_S,
         "write_timeout": _SERVER_S,
-        # What stands in the comment only MariaDB reads.
-        "init_command": f"SET SESSION wait_timeout={_IDLE_CONNECTION_S} "
-        f"/*M!100300 , idle_transaction_timeout={_IDLE_TRANSACTION_S} */",
+        "init_command": f"SET SESSION wait_timeout={_IDLE_TRANSACTION_S}",
     },
 }
 
