@@ -112,9 +112,11 @@ def are_ours(live: Mapping[VertexId, Bounds], known: Request) -> bool:
 
 
 def was_not_carried_out(known: Request, live: Mapping[VertexId, Bounds]) -> bool:
-    """Whether the requirements are still those from before a request whose answer is not certain."""
+    """Whether the requirements are still those from before a request whose answer is not certain, and whose target
+    was never seen either."""
     uncertain = known.answer is not None and known.answer.startswith(PutResult.UNCERTAIN.value.lower())
-    return uncertain and dict(live) == dict(known.former) != dict(known.requirements)
+    seen = any(step.now in (Phase.APPLIED, Phase.PARTIAL) for step in known.transitions)
+    return uncertain and not seen and dict(live) == dict(known.former) != dict(known.requirements)
 
 
 def shrinks(request: Request) -> bool:

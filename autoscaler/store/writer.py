@@ -124,11 +124,19 @@ class Writer:
         return int(number)
 
     def update_request(self, request: Request) -> None:
-        """Replace what is known of the request with the number ``request.id``."""
-        values = {"state": request.state.value, "request": pack(dump(request))}
-        changed = self._connection.execute(update(requests).where(requests.c.id == request.id).values(values))
-        if changed.rowcount == 0:
+        """Replace what is known of the request with the number ``request.id``.
+
+        A life is only lived on: what does not go on from the transitions that are stored was not known to whoever
+        stored those, and is not written over them.
+        """
+        is_wanted = requests.c.id == request.id
+        stored = self._connection.scalar(select(requests.c.request).where(is_wanted))
+        if stored is None:
             raise StoreUnavailable(f"request {request.id} of {request.key} is not in the store")
+        lived = load(Request, unpack(stored)).transitions
+        if request.transitions[: len(lived)] == lived:
+            values = {"state": request.state.value, "request": pack(dump(request))}
+            self._connection.execute(update(requests).where(is_wanted).values(values))
 
     def set_command(self, command: Command) -> None:
         """Keep an operator's command, in place of a former one that set the same."""

@@ -327,17 +327,17 @@ class Observer:
         self._bad.append((last, self._cluster.now, self._host.now()))
 
     def _judge_known_bad(self, put: Put) -> None:
-        # it counts from when the trouble was found, and taking it back may have needed several attempts
+        # it counts from when the trouble was found; taking it back may have needed several attempts, or been frozen
         known = [
             (bad, max(put.at - at, put.by_clock - by_clock))
             for bad, at, by_clock in self._bad
-            if max(put.at - at, put.by_clock - by_clock) < self._promises.bad_target - 5 * MINUTE
+            if max(put.at - at, put.by_clock - by_clock) < self._promises.bad_target - 10 * MINUTE
         ]
         for bad, age in known:
             if put.target == bad.target:
                 self.found(KNOWN_BAD, f"{age // 1000} s after it was taken back: {self._said(put)}")
         newest = [each for each in self.puts if each.scales and each.kind in _CHOSEN][-2:]
-        undone = sum(any(each is bad for bad, _ in known) for each in newest)
+        undone = sum(any(each is bad for bad, _ in known) and bool(self._grown(each)) for each in newest)
         if undone == 2 and any(self._goes_as_far(put, each) for each in newest) and self._are_newest(newest):
             self.found(KNOWN_BAD, f"growth was taken back twice in a row: {self._said(put)}")
 

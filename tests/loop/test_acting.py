@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.cluster import Checkpoints, Gone, PutAnswer, PutResult, Transient
-from autoscaler.loop.action import answered, bounds_to_send, next_look
-from autoscaler.model import Bounds, JobKey, Reason, RequestState
+from autoscaler.core.lifecycle import entered
+from autoscaler.loop.action import answered, bounds_to_send, next_look, was_not_carried_out
+from autoscaler.model import Bounds, JobKey, Phase, Reason, RequestState
 from autoscaler.options.rules import parse_rules
 from tests.loop.conftest import Log
 from tests.loop.world import ADAPTIVE, SOURCE, WORKER, FakeJob, World
@@ -306,6 +307,16 @@ def test_an_answer_is_told_in_words() -> None:
     request = world.requests()[0]
     assert request.answer == "accepted"
     assert answered(request, answer(PutResult.UNCERTAIN, 500, "x"), 1).answer == "uncertain: x"
+
+
+def test_what_was_seen_to_run_was_carried_out() -> None:
+    """Requirements that are the former ones again mean that an uncertain PUT came to nothing, unless its target ran."""
+    world = World()
+    busy(world)
+    world.run(1)
+    uncertain = answered(world.requests()[0], answer(PutResult.UNCERTAIN, 500, "x"), 1)
+    assert was_not_carried_out(uncertain, uncertain.former)
+    assert not was_not_carried_out(entered(uncertain, Phase.APPLIED, "it ran", 2), uncertain.former)
 
 
 # ------------------------------------------------------------------ never

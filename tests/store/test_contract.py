@@ -217,6 +217,19 @@ def test_the_life_of_a_request_is_kept_with_it(fresh: Fresh) -> None:
     assert fresh().requests(KEY, limit=5) == (lived,)
 
 
+def test_a_life_that_went_on_is_not_written_over(fresh: Fresh) -> None:
+    """What somebody who knew less of a request says of it later is dropped; what goes on from its last step is kept."""
+    steps = [(Phase.STEADY, Phase.REQUESTED), (Phase.REQUESTED, Phase.APPLIED), (Phase.APPLIED, Phase.ROLLED_BACK)]
+    lived = tuple(Transition(at=T0 + n, was=was, now=now, reason="so") for n, (was, now) in enumerate(steps))
+    number = fresh().add_request(a_request())
+    asked, applied, undone = (replace(a_request(), id=number, transitions=lived[:count]) for count in (1, 2, 3))
+    for each in (asked, undone, replace(applied, state=RequestState.VOID)):
+        fresh().update_request(each)
+    assert fresh().requests(KEY, limit=5) == (undone,)
+    fresh().update_request(replace(undone, state=RequestState.ACHIEVED))
+    assert fresh().requests(KEY, limit=5)[0].state is RequestState.ACHIEVED
+
+
 def test_requests_of_a_job_come_latest_first(fresh: Fresh) -> None:
     """A job's requests are its own, latest first, and numbers are never used twice."""
     numbers = [fresh().add_request(a_request(decided_at=T0 + n)) for n in range(3)]
