@@ -62,13 +62,17 @@ class Watch:
         self._take_up(self._env.memory.requests(subject.key, REMEMBERED), subject, now)
 
     def learn(self, subject: Subject, now: Millis) -> bool:
-        """Take up what another process on the same store asked of the job meanwhile; tell whether there was anything.
+        """Take up what another process on the same store asked of the job meanwhile, and what became of what was asked;
+        tell whether there was anything.
 
         Raises StoreUnavailable.
         """
         stored = self._env.memory.requests(subject.key, REMEMBERED)
-        known = {_identity(request) for request in self.past}
+        known = {_identity(request): request for request in self.past}
         news = [request for request in stored if _identity(request) not in known]
+        lived_on = [request for request in stored if self._went_another_way(known.get(_identity(request)), request)]
+        with self._storing:
+            self._known |= {request.id: request for request in lived_on}
         if news:
             self._take_up(news, subject, now)
             self._env.journal.warn(
@@ -77,7 +81,10 @@ class Watch:
                 application_id=subject.application.id,
                 asked=news[0].reason,
             )
-        return bool(news)
+        return bool(news or lived_on)
+
+    def _went_another_way(self, known: Request | None, stored: Request) -> bool:
+        return known is not None and stored.id not in self._unstored and stored.transitions != known.transitions
 
     def _take_up(self, requests: Iterable[Request], subject: Subject, now: Millis) -> None:
         requests = sorted(requests, key=lambda request: request.id or 0)

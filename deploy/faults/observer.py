@@ -192,7 +192,8 @@ class Observer:
             return
         put = self.puts[-1]
         runs = job.phase in (Phase.RUNNING, Phase.RESTORING) and dict(job.requirements) == dict(put.body)
-        if runs and all(job.parallelism[vertex] == upper for vertex, upper in put.target.items()):
+        changed = [vertex for vertex, bound in put.body.items() if bound != put.former.get(vertex)]
+        if runs and all(job.parallelism[vertex] == put.body[vertex].upper for vertex in changed):
             put.landed_at, put.restarts = self._cluster.now, job.restarts
 
     def _judge_flight(self, put: Put, last: Put | None) -> None:
@@ -274,7 +275,7 @@ class Observer:
         job, yarn = self._cluster.job, self._cluster.yarn
         grown = self._grown(put)
         for vertex in grown:
-            if put.body[vertex].upper > self._promises.most:
+            if put.kind in _CHOSEN and put.body[vertex].upper > self._promises.most:
                 self.found(CAPACITY, f"over vertex.max-parallelism: {self._said(put)}")
         wanted = slots_needed(job.groups, put.body)
         could_not_know = intent is not None and "not known: " in intent.reason
