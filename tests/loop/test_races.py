@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from autoscaler.cluster import JobOverview, PutAnswer
+from autoscaler.core.lifecycle import entered
 from autoscaler.loop import Fleet, Lane, Wire
 from autoscaler.loop.claims import Claims, Holder
 from autoscaler.loop.standing import STEPS_AT_ONCE, Standing
-from autoscaler.model import Bounds, JobKey, Millis, Reason, Request, RequestKind, RequestState
+from autoscaler.model import Bounds, JobKey, Millis, Phase, Reason, Request, RequestKind, RequestState
 from tests.loop.world import ADAPTIVE, SOURCE, WORKER, World
 
 KEY = JobKey(cluster="test", application="app", job="job")
@@ -239,3 +240,17 @@ def test_what_another_daemon_sent_before_it_died_is_watched_to_its_end(world: Wo
     job.put(bounds)
     world.run(60)
     assert [request.state for request in world.requests()] == [RequestState.ACHIEVED]
+
+
+def test_what_became_of_a_request_in_another_daemon_is_learnt_before_the_next(world: World) -> None:
+    """A roll-back that only the store tells of is taken up, once: a decision made without it is not sent."""
+    world.add_job(rate=1_600.0)
+    world.start()
+    world.run(200)
+    (loop,) = world.fleet.jobs()
+    stood = loop.watch.past[-1]
+    assert stood.life.phase is Phase.STEADY
+    world.store.update_request(entered(stood, Phase.ROLLED_BACK, "it restarted 2 times", world.time.now))
+    assert loop.watch.learn(loop.subject, world.time.now)
+    assert loop.watch.past[-1].life.phase is Phase.ROLLED_BACK
+    assert not loop.watch.learn(loop.subject, world.time.now)
