@@ -196,10 +196,13 @@ def due(past: Past, policy: Policy) -> tuple[RequestKind, Request] | None:
 def lost(past: Past, application_id: str, job_id: str) -> Request | None:
     """Return the request whose requirements another attempt of the same application may have lost.
 
-    Without high availability a new ApplicationMaster starts the job as it was submitted, under another id.
+    Without high availability a new ApplicationMaster starts the job as it was submitted, under another id. Nothing is
+    lost of a job that was pinned at what it had come down to.
     """
     known = known_requirements(past)
     if known is None or known.application_id != application_id or known.job_id == job_id:
+        return None
+    if known.kind is RequestKind.PIN and dict(known.target) == dict(known.before):
         return None
     return None if known.life.phase is Phase.ROLLED_BACK else known
 

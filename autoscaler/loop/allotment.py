@@ -227,11 +227,13 @@ class Allotment:
     def needed_for(self, slots: int, foreign_slots: int) -> int:
         """The TaskManagers the application needs for so many slots of the job, beside those of all its other jobs.
 
-        ``foreign_slots`` is what these hold now; what they asked for and have not got counts too.
+        ``foreign_slots`` is what these hold now; what they asked for and have not got counts too, what they only wish
+        for does not.
         """
         neighbours = self._neighbours()
+        asked = sum(each.slots_held for each in neighbours.demands)
         strangers = max(0, foreign_slots - neighbours.slots_held)
-        return whole(slots + neighbours.slots + strangers, self._contract.cluster.slots_per_task_manager)
+        return whole(slots + asked + strangers, self._contract.cluster.slots_per_task_manager)
 
     def sent(self, subject: Subject, request: Request, grant: Grant | None) -> None:
         """Note what was asked of YARN, or is to be given back to it, with a request that went out."""
@@ -248,6 +250,8 @@ class Allotment:
         if request.needed_task_managers is None:
             return
         self._asked = request.target
+        if shrinks(request):
+            return
         memory = self._contract.cluster.task_manager_memory
         container = None if memory is None else Resource(memory_mb=-(-memory // MB))
         self._note(subject, request, container, new=_new(request), beyond=0)
@@ -316,8 +320,8 @@ def _kept(wish: Demand, neighbours: Neighbours, slots_per_task_manager: int) -> 
 
 
 def _new(request: Request) -> int:
-    """The TaskManagers a request needs beyond those that were there."""
-    return max(0, (request.needed_task_managers or 0) - (request.task_managers or 0))
+    """The TaskManagers a request needs beyond those that were there; what others are waiting for is none of it."""
+    return 0 if shrinks(request) else max(0, (request.needed_task_managers or 0) - (request.task_managers or 0))
 
 
 def _behind_s(evaluations: Mapping[VertexId, Evaluation]) -> float:

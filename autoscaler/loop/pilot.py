@@ -35,6 +35,7 @@ from autoscaler.model import (
     Window,
     frozen,
 )
+from autoscaler.store import StoreUnavailable
 from autoscaler.telemetry import sentences
 
 CHECK_EVERY: Millis = 3_000  # Flink keeps an answer about checkpoints for so long
@@ -269,7 +270,11 @@ class Pilot:
                 decision=decision if is_news else None,
                 detail=detail,
             )
-            memory.record_pass(done)
+            try:
+                memory.record_pass(done)
+            except StoreUnavailable:
+                memory.save_status(status)  # even a store that is full has room for it, as it replaces the last one
+                raise
             if done.history is not None:
                 self._kept = keeping
             self._watch.store_again()

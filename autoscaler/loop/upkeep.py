@@ -8,7 +8,7 @@ from dataclasses import replace
 from autoscaler.cluster import JobDetails
 from autoscaler.core import pacing
 from autoscaler.core.fare import NEWEST, fare_of, samples_of_attempt, slots_of
-from autoscaler.core.lifecycle import Seen
+from autoscaler.core.lifecycle import Seen, has_target
 from autoscaler.loop import action
 from autoscaler.loop.allotment import Allotment
 from autoscaler.loop.attempt import Attempt, flink_waits_ms
@@ -47,7 +47,8 @@ class Upkeep:
         self._ran_at: Mapping[VertexId, int] | None = None
         self._found: tuple[str, Mapping[VertexId, Bounds]] | None = None
         self._unasked: tuple[Millis, ...] = ()
-        self._falls: tuple[Millis, ...] = ()  # those of them that took something away
+        self._falls: tuple[Millis, ...] = ()  # those of them that took something away, the first before each recovery
+        self._has_fallen = False
 
     def attempt(self, subject: Subject, decision: Decision, window: Window, wish: str, now: Millis) -> Attempt:
         """Return what it takes to carry a decision out."""
@@ -120,13 +121,18 @@ class Upkeep:
             self._found = (subject.job_id, subject.flink.requirements(subject.job_id))
         before, self._ran_at = self._ran_at, present
         known = pacing.known_requirements(self.watch.past)
-        if before is None or present == before or (known is not None and present == dict(known.target)):
+        if before is None or present == before:
+            return
+        if known is not None and has_target(known, present):
+            self._has_fallen = False
             return
         if self.adopt(subject, subject.flink.requirements(subject.job_id), window.topology, now):
             return
         self._unasked = (*self._unasked[-pacing.FLAPS :], now)
-        if any(present[vertex] < number for vertex, number in before.items() if vertex in present):
+        falls = any(present[vertex] < number for vertex, number in before.items() if vertex in present)
+        if falls and not self._has_fallen:
             self._falls = (*self._falls[-pacing.FALLS :], now)
+        self._has_fallen = falls
         self._env.journal.note(
             "parallelism changed without a request",
             job=str(subject.key),
@@ -247,7 +253,7 @@ class Upkeep:
         present = {v.id: v.parallelism for v in details.topology.vertices}
         if known is None or not policy.restore_requirements:
             return None
-        if present == dict(known.target):
+        if has_target(known, present):
             self._learn_who_restored(subject, known, now)
             return None
         if set(present) != set(known.target):
@@ -340,7 +346,7 @@ class Upkeep:
             flink_waits_ms=waits,
             task_managers=managers.count,
         )
-        if kind is RequestKind.WITHDRAW:
+        if dict(request.target) == dict(request.before):
             return self.sender.send(subject, request, details.topology)
         request = replace(request, needed_task_managers=self.allotment.needed_for(slots, foreign))
         with self.allotment.turn(self.allotment.turn_of_request(subject, request), now) as waiting:

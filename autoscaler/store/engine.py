@@ -36,8 +36,8 @@ from autoscaler.store.migrating import found_revision, has_tables_of_others, is_
 
 # The drivers that are tested and come with the extras; another one is used if the URL names it.
 _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
-# A server that hangs must not hold the threads of the daemon: nothing it is asked takes long.
 _SECRETS = ("password", "passwd", "passfile", "sslpassword")
+# A server that hangs must not hold the threads of the daemon: nothing it is asked takes long.
 _SERVER_S = 5
 # A process that stands still, or a machine that is gone, within a transaction holds its locks, the lease's among them;
 # the server ends the transaction, so that another daemon can take over. MySQL knows only how long a connection rests:

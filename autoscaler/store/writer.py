@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -17,6 +18,7 @@ from autoscaler.model import (
     Request,
     Sample,
     Topology,
+    Transition,
     VertexId,
 )
 from autoscaler.store.codec import dump, load, pack, pack_sample, unpack, vertex_ids
@@ -133,7 +135,7 @@ class Writer:
         stored = self._connection.scalar(select(requests.c.request).where(is_wanted))
         if stored is None:
             raise StoreUnavailable(f"request {request.id} of {request.key} is not in the store")
-        lived = load(Request, unpack(stored)).transitions
+        lived = _transitions(stored)
         if request.transitions[: len(lived)] == lived:
             values = {"state": request.state.value, "request": pack(dump(request))}
             self._connection.execute(update(requests).where(is_wanted).values(values))
@@ -195,3 +197,10 @@ class Writer:
                 return
         row = {"job_id": known.job_id, "at": at, "topology": pack(dump(topology))}
         (known.plan_id,) = self._connection.execute(insert(plans), row).inserted_primary_key or (0,)
+
+
+def _transitions(packed: bytes) -> tuple[Transition, ...]:
+    try:
+        return load(Request, unpack(packed)).transitions
+    except (zlib.error, ValueError, KeyError, TypeError) as error:
+        raise StoreUnavailable(f"a request cannot be read: {error!r}", corrupt=True) from error

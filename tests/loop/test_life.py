@@ -362,6 +362,40 @@ def test_a_job_that_recovers_step_by_step_is_not_pinned(world: World) -> None:
     assert job.wanted[WORKER].upper == 7
 
 
+def test_a_job_that_falls_step_by_step_is_not_pinned(world: World) -> None:
+    """TaskManagers lost one after the other in one outage are one fall: the job recovers in full when they are back."""
+    job = rescaled(world, paced(external_change__hold="30 min"))
+    for parallelism in (6, 5, 4):
+        world.run(30)
+        job.rescale(**{WORKER: parallelism})
+    world.run(60)
+    assert len(job.puts) == 1
+    assert job.wanted[WORKER].upper == 7
+
+
+def test_a_pin_of_a_flapping_job_is_lost_with_its_applicationmaster(world: World) -> None:
+    """A job that begins anew, as large as it was submitted, is not made as small as it was pinned."""
+    job = flapping(world, restore_requirements="true")
+    world.run(60)
+    assert world.requests()[0].kind is RequestKind.PIN
+    successor = another_attempt(world, job)
+    successor.parallelism = {SOURCE: 6, WORKER: 7}
+    successor.wanted = {SOURCE: Bounds(lower=1, upper=6), WORKER: Bounds(lower=1, upper=7)}
+    world.run(300)
+    assert RequestKind.RESTORE not in {request.kind for request in world.requests()}
+
+
+def test_slots_that_an_untouched_vertex_takes_are_no_change_of_somebody_elses(world: World, log: Log) -> None:
+    """A scale-down frees slots, and a vertex that was allowed more than it had takes some: that was asked for too."""
+    job = world.add_job(paced(external_change__hold="30 min"), rate=900.0)
+    job.parallelism = {SOURCE: 1, WORKER: 8}
+    job.wanted = {SOURCE: Bounds(lower=1, upper=4), WORKER: Bounds(lower=1, upper=8)}
+    world.start()
+    world.run(300)
+    assert world.requests()
+    assert "parallelism changed without a request" not in [line["event"] for line in log]
+
+
 def test_a_pinned_flapping_job_that_falls_behind_grows(world: World) -> None:
     """A pin must not cost a night: a lag beyond the threshold that grows ends it."""
     job = flapping(world)
