@@ -35,7 +35,7 @@ check: setup ## formatter, linters, types, import contracts and the fast tests
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/shfmt --diff --indent 4 --case-indent $(SCRIPTS)
 	$(BIN)/shellcheck $(SCRIPTS)
-	$(BIN)/pytest -m "$(FAST)" -n 4  # many of them wait for a process or a time-out, not for a core
+	$(BIN)/pytest -m "$(FAST)" -n 3  # some of them wait for a process or a time-out, not for a core
 
 dist: setup ## wheel, source distribution and offline bundles for x86_64 and aarch64, into dist/
 	@PYTHONPATH=deploy $(BIN)/python -m bundle

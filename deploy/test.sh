@@ -10,7 +10,7 @@ lab=$?
 make --no-print-directory setup || exit 1
 
 failed=0
-HYPOTHESIS_PROFILE=thorough .venv/bin/pytest -m "not e2e and not slow and not servers" -n 4 || failed=1
+HYPOTHESIS_PROFILE=thorough .venv/bin/pytest -m "not e2e and not slow and not servers" -n 3 || failed=1
 .venv/bin/pytest -m "slow and not servers" -n 2 || failed=1
 if [ -x "$(command -v mariadbd || echo /usr/sbin/mariadbd)" ] && ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
     .venv/bin/pytest -m servers --ignore tests/adapters || failed=1
