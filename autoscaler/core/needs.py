@@ -73,10 +73,12 @@ def _need(vertex: Vertex, factor: float, plan: Plan) -> Need:
     evaluation = plan.evaluated.vertices[vertex.id]
     threshold = evaluation.scale_down_threshold
     ample = math.inf if threshold is None or evaluation.tpr is None else quotient(threshold, evaluation.tpr)
-    return Need(at=plan.facts.now, parallelism=_subtasks(vertex, factor), ample=_subtasks(vertex, ample))
+    return Need(
+        at=plan.facts.now, parallelism=math.ceil(_subtasks(vertex, factor)), ample=math.floor(_subtasks(vertex, ample))
+    )
 
 
-def _subtasks(vertex: Vertex, factor: float) -> int:
+def _subtasks(vertex: Vertex, factor: float) -> float:
     """Return ``factor`` times a vertex's subtasks, at least one and at most what it can have; 1 for 0/0."""
     subtasks = factor * vertex.parallelism
-    return 1 if math.isnan(subtasks) else math.ceil(max(1.0, min(subtasks, vertex.max_parallelism)))
+    return 1.0 if math.isnan(subtasks) else max(1.0, min(subtasks, vertex.max_parallelism))

@@ -10,7 +10,7 @@ from autoscaler.core.needs import with_newest
 from autoscaler.model import Decision, History, Limit, Need, Reason
 from tests.core.builders import HOUR, MINUTE, NOW, Values, a_decision, a_policy, a_vertex, a_window, counter
 
-IDLE: Values = {"load": 0.05}  # 20 subtasks want to be 2, and 3 would be ample
+IDLE: Values = {"load": 0.05}  # 20 subtasks want to be 2, and 3 would be too fast
 PART = HOUR // 12
 
 
@@ -54,9 +54,25 @@ def test_what_was_needed_never_grows_a_vertex() -> None:
 
 def test_a_need_is_noted_with_each_decision() -> None:
     """What the model asks for, not cut by the largest step, and the most that is not too much."""
-    assert idle(scale_down_max_factor=0.1).needs == {"a": (Need(at=NOW, parallelism=2, ample=3),)}
+    assert idle(scale_down_max_factor=0.1).needs == {"a": (Need(at=NOW, parallelism=2, ample=2),)}
     busy = idle(values={"load": 1.0, "records_in": counter(1_000)})
     assert busy.needs == {"a": (Need(at=NOW, parallelism=40, ample=50),)}
+
+
+def test_a_part_of_a_subtask_too_much_is_too_much() -> None:
+    """Three subtasks that have work for one are too many, although more than two of them would be just ample."""
+    vertex = a_vertex(parallelism=3, source_partitions=3)
+    options: dict[str, Any] = {
+        "extras": True,
+        "scale_up_grace_period": HOUR,
+        "scale_down_max_factor": 1.0,
+        "utilization_min": 0.2,
+    }
+    found = a_decision(a_window(vertex, values={"a": {"load": 0.14}}), History(), **options)
+    (need,) = found.needs["a"]
+    assert (need.parallelism, need.ample) == (1, 2)
+    assert found.rescale
+    assert found.parallelism == {"a": 1}
 
 
 def test_needs_stay_within_what_a_vertex_can_have() -> None:
