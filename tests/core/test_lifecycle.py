@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.core.lifecycle import RULES, Seen, advance, entered, is_on_trial
-from autoscaler.model import Bounds, Fare, Life, Phase, Policy, Request, RequestKind, Transition, frozen
+from autoscaler.core.lifecycle import RULES, Seen, advance, begun, entered, is_on_trial
+from autoscaler.model import Bounds, Fare, Life, Phase, Policy, Request, RequestKind, RequestState, Transition, frozen
 from tests.core.builders import MINUTE, NOW, SECOND
 from tests.core.requests import BEFORE, GOOD, NEW_ATTEMPT, OLD_ATTEMPT, TARGET, a_request, in_phase
 from tests.core.strategies import few
@@ -31,6 +31,19 @@ def said(request: Request, seen: Seen, at: int, **policy: Any) -> str:
 
 
 # ------------------------------------------------------------------ until it is applied
+
+
+def test_a_life_is_begun_once() -> None:
+    """Who takes up a request that is open begins its life, unless it was begun already."""
+    request = begun(a_request(), NOW)
+    assert [each.now for each in request.transitions] == [Phase.REQUESTED]
+    assert begun(request, NOW + 1) is request
+
+
+@pytest.mark.parametrize("state", RequestState)
+def test_a_request_is_open_until_it_is_known_what_became_of_it(state: RequestState) -> None:
+    """Stored and perhaps sent, or sent and not seen to its end: both may still change the job."""
+    assert a_request(state=state).is_open is (state in (RequestState.INTENDED, RequestState.SENT))
 
 
 def test_a_request_that_was_sent_begins_its_life_once() -> None:

@@ -238,6 +238,14 @@ def test_what_a_new_applicationmaster_lost(request_: Request, found: bool) -> No
     assert lost([], "application_1_0001", "new") is None
 
 
+def test_of_a_pin_where_a_job_had_come_down_to_nothing_is_lost() -> None:
+    """A job that begins anew is not made small again; a pin that asked for more is lost like the rest."""
+    where_it_was = replace(in_phase(Phase.STEADY, kind=RequestKind.PIN), target=BEFORE)
+    assert lost([where_it_was], "application_1_0001", "new") is None
+    elsewhere = replace(where_it_was, target=TARGET)
+    assert lost([elsewhere], "application_1_0001", "new") is elsewhere
+
+
 _pasts = st.lists(
     st.builds(
         closed,
