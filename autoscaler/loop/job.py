@@ -122,9 +122,9 @@ class JobLoop:
     def has_settled(self) -> bool:
         """Whether another pass soon would tell no more: the last one decided on a window, or could not look.
 
-        A request that was found open counts once it was looked at.
+        A request that was found open counts once it was looked at, and a step that runs once it has stored its outcome.
         """
-        if self.watch.open is not None and not self.watch.looked:
+        if self.busy or (self.watch.open is not None and not self.watch.looked):
             return False
         return self.status is not None and self.status.reason is not Reason.NOT_READY
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autoscaler.cluster import PutAnswer, PutResult, Transient
+from autoscaler.cluster import Checkpoints, PutAnswer, PutResult, Transient
 from autoscaler.model import Bounds, JobKey, Reason, RequestState
 from autoscaler.store import RecoveringStore, StoreUnavailable, open_store
 from tests.loop.conftest import Log
@@ -84,6 +84,27 @@ def test_a_crash_while_watching_goes_on_watching(world: World) -> None:
     assert world.requests()[0].state is RequestState.PARTIAL
     assert len(job.puts) == 1
     assert len(world.store.memory(KEY).restarts) == 1, "the scaling is not noted twice"
+
+
+def test_a_look_that_is_under_way_has_told_nothing_yet(world: World) -> None:
+    """Who waits for one look at what is in flight, as ``once`` does, waits until its outcome is stored."""
+    busy(world)
+    world.run(1)
+    world.restart()
+    settled = []
+    honest = world.flink.checkpoints
+
+    def watched(job_id: str) -> Checkpoints:
+        settled.append(loop.has_settled)
+        return honest(job_id)
+
+    world.flink.checkpoints = watched  # type: ignore[method-assign]
+    world.run(1)
+    (loop,) = world.fleet.jobs()
+    world.run(60)
+    assert settled, "the outcome asks what was replayed"
+    assert set(settled) == {False}
+    assert loop.has_settled
 
 
 def test_a_restart_continues_the_window(world: World) -> None:
