@@ -9,6 +9,7 @@ computed of it.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -98,7 +99,9 @@ class _RecordedTime(VirtualTime):
         self._instants = instants
 
     def at(self, when: Millis, step: Callable[[], None], *, name: str, lane: Lane = Lane.WORKERS) -> None:
-        near = min(self._instants, key=lambda instant: abs(instant - when))
+        nearest = bisect_left(self._instants, when)
+        around = self._instants[max(0, nearest - 1) : nearest + 1]
+        near = min(around, key=lambda instant: abs(instant - when))
         super().at(near if abs(near - when) <= JITTER else when, step, name=name, lane=lane)
 
 
@@ -167,7 +170,9 @@ class RecordedJob(SimJob):
         self.vertices = tuple(
             v.model_copy(update={"partitions": 0}) if v.name in uncounted else v for v in self.vertices
         )
-        self._passes, self._decisions = list(recorded.passes), list(recorded.decisions)
+        self._passes = list(recorded.passes)
+        self._read_at = [one.samples[0].at for one in self._passes]
+        self._grants = [(each.at, each.grant) for each in recorded.decisions if each.grant is not None]
         self._sent = [each for each in recorded.requests if each.state not in NEVER_SENT]
         self._adopted = [(_changed_at(each, recorded), each) for each in recorded.requests if _is_adopted(each)]
         self._names = {vertex.id: vertex.name for one in recorded.passes for vertex in one.topology.vertices}
@@ -204,11 +209,11 @@ class RecordedJob(SimJob):
 
     def lasting(self, now: Millis) -> Window:
         """The newest pass by a time."""
-        return [one for one in self._passes if one.samples[0].at <= now or one is self._passes[0]][-1]
+        return self._passes[max(0, bisect_right(self._read_at, now) - 1)]
 
     def _pass_at(self, now: Millis) -> Window:
         """What ran at a time: the next pass tells it, if the job was started before."""
-        upcoming = next((one for one in self._passes if one.samples[0].at >= now), self._passes[-1])
+        upcoming = self._passes[min(bisect_left(self._read_at, now), len(self._passes) - 1)]
         return upcoming if upcoming.running_since <= now else self.lasting(now)
 
     def _is(self, one: Window) -> None:
@@ -226,8 +231,9 @@ class RecordedJob(SimJob):
         yarn.join(pool.holder, needed, now)
         for spare in pool.holder.task_managers[needed:]:
             yarn.release(pool.holder, spare, now)
-        grants = [d.grant for d in self._decisions if d.at <= now and d.grant is not None]
-        room = grants[-1].new if grants and grants[-1].limited_by else PLENTY
+        told = bisect_right(self._grants, now, key=lambda each: each[0])
+        grant = self._grants[told - 1][1] if told else None
+        room = grant.new if grant is not None and grant.limited_by else PLENTY
         node.memory_mb = node.used_mb + room * yarn.task_manager_mb
 
     def _named(self, by_id: Mapping[VertexId, _T]) -> dict[VertexId, _T]:
