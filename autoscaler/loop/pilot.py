@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from autoscaler.cluster import ClusterError, JobDetails
 from autoscaler.core import decide, doubts, pacing
@@ -27,6 +29,7 @@ from autoscaler.model import (
     Policy,
     Reason,
     Request,
+    RequestKind,
     Restart,
     Sample,
     Scaling,
@@ -39,8 +42,7 @@ from autoscaler.store import StoreUnavailable
 from autoscaler.telemetry import sentences
 
 CHECK_EVERY: Millis = 3_000  # Flink keeps an answer about checkpoints for so long
-
-
+_Dated = TypeVar("_Dated", Scaling, Restart)
 Kept = tuple[int, History, Mapping[VertexId, Millis]]
 
 
@@ -85,7 +87,8 @@ class Pilot:
             epoch, history, window = memory.epoch, memory.memory(key), memory.window(key, now - reach)
             self._watch.recall(subject, now)
             memory.present(key)
-            self._kept, self._history, self._recalled = kept(epoch, history), history, True
+            self._kept, self._recalled = kept(epoch, history), True
+            self._history = completed(history, self._watch.past)
             stored = () if window is None else window.samples
             known = {sample.at for sample in stored}
             self._samples = (*stored, *(s for s in self._samples if s.at not in known))
@@ -95,13 +98,8 @@ class Pilot:
         self._observer = None
 
     def note_sent(self) -> None:
-        """Complete the history by a request that a former process sent and could not note there any more."""
-        request = self._watch.open
-        if request is None:
-            return
-        changed = {v: s for v, s in self._history.scalings.items() if any(x.at == request.decided_at for x in s)}
-        if not changed:
-            self._history = with_request(self._history, request)
+        """Complete the history by what another process sent and could not note there, or noted in a copy of its own."""
+        self._history = completed(self._history, self._watch.past)
 
     def consider(self, subject: Subject, details: JobDetails, running_since: Millis, at: Millis, now: Millis) -> None:
         """Observe, decide, apply, record. ``at`` is the time of the poke, which is that of the metrics."""
@@ -221,6 +219,7 @@ class Pilot:
                 self._env.counters.add("requests_overdrawn")
             refused = self._upkeep.sender.send(subject, request, attempt.window.topology)
         if refused is not None:
+            self.note_sent()  # it may have been refused because somebody else asked
             return refused
         if self._watch.open is not None:
             self._allotment.sent(subject, self._watch.open, decision.grant)
@@ -324,15 +323,34 @@ def with_scaling(history: History, decision: Decision) -> History:
     return replace(history, scalings=frozen(scalings), restarts=(*history.restarts, Restart(at=decision.at)))
 
 
+def completed(history: History, past: Sequence[Request]) -> History:
+    """The history with the scalings of requests that it lacks; those older than all it holds were forgotten."""
+    known = [restart.at for restart in history.restarts]
+    lacking = [
+        request
+        for request in past
+        if request.kind is RequestKind.SCALE
+        and request.was_sent
+        and request.decided_at not in known
+        and request.decided_at >= min(known, default=0)
+    ]
+    return functools.reduce(with_request, lacking, history)
+
+
 def with_request(history: History, request: Request) -> History:
-    """The same from the request alone, whose rates are not known."""
+    """The history after a request was sent by what the request itself tells, which has no rates."""
     scalings = dict(history.scalings)
     for vertex, target in request.target.items():
         was = request.before.get(vertex, target)
         if was != target:
             scaling = Scaling(at=request.decided_at, from_parallelism=was, to_parallelism=target)
-            scalings[vertex] = (*scalings.get(vertex, ()), scaling)
-    return replace(history, scalings=frozen(scalings), restarts=(*history.restarts, Restart(at=request.decided_at)))
+            scalings[vertex] = _by_time((*scalings.get(vertex, ()), scaling))
+    restarts = _by_time((*history.restarts, Restart(at=request.decided_at)))
+    return replace(history, scalings=frozen(scalings), restarts=restarts)
+
+
+def _by_time(records: tuple[_Dated, ...]) -> tuple[_Dated, ...]:
+    return tuple(sorted(records, key=lambda record: record.at))
 
 
 def measured(history: History, past: tuple[Request, ...], policy: Policy) -> History:

@@ -155,6 +155,12 @@ class Request:
     id: int | None = None
 
     @property
+    def was_sent(self) -> bool:
+        """Whether it left this service, as far as that is known; it may have been lost on its way."""
+        never = (RequestState.INTENDED, RequestState.REJECTED, RequestState.VOID, RequestState.ADOPTED)
+        return self.state not in never
+
+    @property
     def is_open(self) -> bool:
         """Whether it is not known yet what became of it."""
         return self.state in (RequestState.INTENDED, RequestState.SENT)

@@ -26,7 +26,6 @@ from autoscaler.model import (
     Reason,
     Request,
     RequestKind,
-    RequestState,
     Vertex,
     VertexId,
     VertexSample,
@@ -50,7 +49,6 @@ RELEASE = "2.0.0"  # whose answers are rendered: it waits for checkpoints by its
 JITTER: Millis = 250  # of a scheduler's threads
 PLENTY = 1_000  # TaskManagers there is room for where no limit was met
 NODE_GB = 1_000_000.0
-NEVER_SENT = (RequestState.INTENDED, RequestState.VOID, RequestState.REJECTED, RequestState.ADOPTED)
 _T = TypeVar("_T")
 
 
@@ -173,7 +171,7 @@ class RecordedJob(SimJob):
         self._passes = list(recorded.passes)
         self._read_at = [one.samples[0].at for one in self._passes]
         self._grants = [(each.at, each.grant) for each in recorded.decisions if each.grant is not None]
-        self._sent = [each for each in recorded.requests if each.state not in NEVER_SENT]
+        self._sent = [each for each in recorded.requests if each.was_sent]
         self._adopted = [(_changed_at(each, recorded), each) for each in recorded.requests if _is_adopted(each)]
         self._names = {vertex.id: vertex.name for one in recorded.passes for vertex in one.topology.vertices}
         self._restart: tuple[Millis, Millis, Mapping[VertexId, int]] | None = None

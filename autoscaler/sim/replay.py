@@ -25,7 +25,6 @@ from autoscaler.model import (
     Reason,
     Request,
     RequestKind,
-    RequestState,
     Sample,
     Topology,
     VertexId,
@@ -47,8 +46,6 @@ DECIDED = frozenset(
     }
 )
 """The reasons that follow from samples and history alone; with every other one a rescale was held back."""
-
-NEVER_SENT = (RequestState.INTENDED, RequestState.VOID, RequestState.REJECTED)
 
 
 class Mind(NamedTuple):
@@ -130,7 +127,7 @@ class _Replayed:
 
     def __init__(self, requests: Sequence[Request], policy: Policy, cluster: Cluster) -> None:
         self._requests = requests
-        self._sent = [r for r in requests if r.kind is RequestKind.SCALE and r.state not in NEVER_SENT]
+        self._sent = [r for r in requests if r.kind is RequestKind.SCALE and r.was_sent]
         self._policy, self._cluster = policy, cluster
         self._vertices: set[VertexId] = set()
         self._samples: tuple[Sample, ...] = ()

@@ -46,6 +46,12 @@ def test_a_request_is_open_until_it_is_known_what_became_of_it(state: RequestSta
     assert a_request(state=state).is_open is (state in (RequestState.INTENDED, RequestState.SENT))
 
 
+def test_what_flink_refused_or_nobody_sent_was_not_sent() -> None:
+    """Of all requests these change no job: intended only, refused, void, or made by somebody else."""
+    not_sent = {state for state in RequestState if not a_request(state=state).was_sent}
+    assert not_sent == {RequestState.INTENDED, RequestState.REJECTED, RequestState.VOID, RequestState.ADOPTED}
+
+
 def test_a_request_that_was_sent_begins_its_life_once() -> None:
     """What was sent is requested, with the decision's own reason; what was not stays where it is."""
     request, taken = advance(a_request(), Seen(), POLICY, NOW)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoscaler.cluster import Checkpoints, PutAnswer, PutResult, Transient
-from autoscaler.model import Bounds, JobKey, Reason, RequestState
+from autoscaler.model import Bounds, History, JobKey, Reason, RequestState
 from autoscaler.store import RecoveringStore, StoreUnavailable, open_store
 from tests.loop.conftest import Log
 from tests.loop.world import ADAPTIVE, SOURCE, T0, WORKER, FakeJob, World
@@ -84,6 +84,23 @@ def test_a_crash_while_watching_goes_on_watching(world: World) -> None:
     assert world.requests()[0].state is RequestState.PARTIAL
     assert len(job.puts) == 1
     assert len(world.store.memory(KEY).restarts) == 1, "the scaling is not noted twice"
+
+
+def test_growth_that_the_history_lacks_is_found_in_the_record(world: World) -> None:
+    """A history that another process wrote over does not hide from a grace period what was grown within it."""
+    config = ADAPTIVE | {"job.autoscaler.scale-up.grace-period": "1 h"}
+    job = world.add_job(config, rate=1_600.0)
+    world.start()
+    world.run(200)
+    assert [put[WORKER].upper for put in job.puts] == [7]
+    noted = world.store.memory(KEY).scalings[WORKER]
+    world.store.save_memory(KEY, History())
+    world.restart()
+    job.rate = 100.0
+    world.run(300)
+    assert [put[WORKER].upper for put in job.puts] == [7]
+    (found,) = world.store.memory(KEY).scalings[WORKER]
+    assert (found.at, found.from_parallelism, found.to_parallelism) == (noted[0].at, 1, 7)
 
 
 def test_a_look_that_is_under_way_has_told_nothing_yet(world: World) -> None:
