@@ -240,11 +240,9 @@ class Observer:
         if put.kind not in _CHOSEN or max(self._host.jumped_at, self._began_anew_at) >= since:
             return
         shrunk = self._shrunk(put)
-        for each in self.puts:
-            grown = [
-                v for v in shrunk if each.scales and each.body[v].upper > max(each.present[v], each.former[v].upper)
-            ]
-            if each.at > since and each.kind in _CHOSEN and grown:
+        for each in self._decided():
+            grown = [v for v in shrunk if each.body[v].upper > max(each.present[v], each.former[v].upper)]
+            if each.at > since and grown:
                 self.found(GRACE, f"{(put.at - each.at) // 1000} s after it grew: {self._said(put)}")
         if self.truth.blind_at >= since - self._promises.window:
             return
@@ -295,14 +293,11 @@ class Observer:
     def _judge_budget(self, put: Put, intent: Request | None) -> None:
         """More rescales than the budget has only a job that falls behind, and then it is said.
 
-        What takes back or restores after more than one change in between is told from the record. Nobody can know of a
-        PUT before a crash whose requirements somebody else changed before the daemon was back.
+        What takes back or restores after more than one change in between is told from the record.
         """
         if put.kind not in _CHOSEN:
             return
-        stands = {_known(row.requirements) for row in self._rows() if row.state is not RequestState.VOID}
-        chosen = [each for each in self.puts if each.scales and each.kind in _CHOSEN]
-        scales = [each for each in chosen if not each.overtaken or _known(each.body) in stands]
+        scales = self._decided()
         spent = sum(self._age(each, put) < DAY - SLACK for each in scales)
         free = self.truth.lag_free_since
         if spent >= self._promises.budget:
@@ -315,6 +310,14 @@ class Observer:
         if scales and self._age(scales[-1], put) < gap - SLACK:
             age = self._age(scales[-1], put) // 1000
             self.found(BUDGET, f"{age} s after another, {gap // 1000} s are between them: {self._said(put)}")
+
+    def _decided(self) -> list[Put]:
+        """The rescales so far that were decided on, oldest first, without what nobody can know of: one before a crash
+        whose requirements somebody else changed before the daemon was back.
+        """
+        stands = {_known(row.requirements) for row in self._rows() if row.state is not RequestState.VOID}
+        chosen = [each for each in self.puts if each.scales and each.kind in _CHOSEN]
+        return [each for each in chosen if not each.overtaken or _known(each.body) in stands]
 
     def _rows(self) -> tuple[Request, ...]:
         return self._store.requests(self._key, REMEMBERED)
