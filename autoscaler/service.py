@@ -5,6 +5,7 @@ The only place that reads the clock and that knows signals.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -45,6 +46,9 @@ from autoscaler.telemetry import Counters, Journal, configure_logging, fleet_col
 from autoscaler.web import Health, WebServer
 
 ALIVE_WITHIN: Millis = 150_000
+# Reference counts free nearly all that a pass makes. To search the windows of a thousand jobs for cycles as often as
+# Python does by itself, after 700 objects, takes a fifth of a pass.
+GC_THRESHOLD = (10_000, 20, 50)
 SHIPPED = "jobs submitted from now on have it; a running job keeps the flink-conf it was submitted with"
 FIXED = (
     "cluster",
@@ -410,6 +414,7 @@ def parsed_rules(settings: Settings) -> Rules:
 
 def run(settings: Settings, config: Path | None) -> int:
     """Run until SIGTERM or SIGINT; SIGHUP reads the settings again. Returns the exit status."""
+    gc.set_threshold(*GC_THRESHOLD)
     configure_logging(settings.log.format, settings.log.level)
     journal = Journal()
     with Wishes() as wishes:
