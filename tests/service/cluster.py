@@ -221,7 +221,7 @@ class Daemon:
                     self.lines.append(json.loads(line))
                 self._news.notify_all()
 
-    def wait_for(self, event: str, timeout_s: float = 10.0, **fields: object) -> dict[str, Any]:
+    def wait_for(self, event: str, timeout_s: float = 25.0, **fields: object) -> dict[str, Any]:
         """The first log line with this event and these fields."""
 
         def found() -> dict[str, Any] | None:
@@ -266,7 +266,7 @@ def settings_file(folder: Path, stub: Stub, **changes: object) -> Path:
     return file
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = 25.0) -> None:
     """Wait until something is so."""
     end = time.monotonic() + timeout_s
     pause = threading.Event()

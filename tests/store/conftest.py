@@ -15,7 +15,9 @@ Fresh = Callable[[], Store]
 UrlOf = Callable[[str], str]
 
 
-SERVERS = [pytest.param(name, marks=pytest.mark.servers) for name in ("postgresql", "mariadb", "mysql")]
+# the last test's time includes that of deleting what a server left of all databases
+ON_A_SERVER = (pytest.mark.servers, pytest.mark.timeout(180))
+SERVERS = [pytest.param(name, marks=ON_A_SERVER) for name in ("postgresql", "mariadb", "mysql")]
 
 
 @pytest.fixture(scope="session")
