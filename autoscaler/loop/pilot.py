@@ -104,6 +104,7 @@ class Pilot:
     def consider(self, subject: Subject, details: JobDetails, running_since: Millis, at: Millis, now: Millis) -> None:
         """Observe, decide, apply, record. ``at`` is the time of the poke, which is that of the metrics."""
         policy, before = self._contract.policy, measured(self._history, self._watch.past, self._contract.policy)
+        self._forget_the_future(subject, at)
         observer = self._observer = self._observer or Observer(subject.flink, subject.job_id)
         observed = observer.observe(details, policy, at, self._samples)
         window = Window(
@@ -144,6 +145,19 @@ class Pilot:
         self._record(subject, window, decision, f"{detail}; {draining}" if draining else detail, now)
         if trouble is not None:
             raise trouble
+
+    def _forget_the_future(self, subject: Subject, at: Millis) -> None:
+        """Begin the window anew once the clock was set back: rates over the jump are too high, and the window would not
+        be full before the clock has caught up. By less than an interval only what is ahead goes, as the clocks of two
+        daemons differ too."""
+        if not self._samples or self._samples[-1].at < at:
+            return
+        ahead = self._samples[-1].at - at
+        stays = ahead < self._contract.policy.decision_interval
+        self._samples = tuple(sample for sample in self._samples if stays and sample.at < at)
+        if not stays:
+            said = "the clock was set back; the metrics window begins anew"
+            self._env.journal.warn(said, job=str(subject.key), newest_sample_ahead=sentences.seconds(ahead))
 
     def endure(self, subject: Subject, now: Millis) -> None:
         """See to a job that does not run, as one whose rescale did it harm."""

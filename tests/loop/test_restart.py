@@ -190,6 +190,37 @@ def test_settling_waits_for_the_application(world: World) -> None:
     assert len(job.puts) == 1
 
 
+def test_a_clock_that_was_set_back_begins_the_window_anew(world: World, log: Log) -> None:
+    """What was measured in what is the future now tells no rates, and must not keep a job unscaled until then."""
+    bounds = {SOURCE: Bounds(lower=1, upper=1), WORKER: Bounds(lower=1, upper=8)}
+    days_ago = world.time.now - 172_800_000
+    job = world.add_job(rate=2_800.0, parallelism={SOURCE: 1, WORKER: 8}, wanted=bounds, running_since=days_ago)
+    world.start()
+    world.run(100)
+    assert world.status().reason is Reason.STEADY
+    world.time.now -= 3_600_000
+    job.seen_at = world.time.now
+    world.restart()
+    world.run(60)
+    assert world.status().reason in (Reason.NOT_READY, Reason.WINDOW_NOT_FULL)
+    (said,) = [line for line in log if line["event"].startswith("the clock was set back")]
+    assert said["newest_sample_ahead"] == "59 min 50 s"
+    world.run(120)
+    assert world.status().reason is Reason.STEADY
+    assert job.puts == []
+
+
+def test_a_clock_that_is_a_little_behind_keeps_the_window(world: World) -> None:
+    """A daemon that takes over from one whose clock was some seconds ahead goes on with its window."""
+    world.add_job(rate=2_800.0, parallelism={SOURCE: 1, WORKER: 8}, running_since=world.time.now - 172_800_000)
+    world.start()
+    world.run(100)
+    world.time.now -= 8_000
+    world.restart()
+    world.run(3)
+    assert world.status().reason is Reason.STEADY
+
+
 def test_new_settings_while_in_flight_lose_nothing(world: World) -> None:
     """Settings read again in the middle of a rescale: its request is watched on by the new loop."""
     job = busy(world, restart_ms=20_000)
