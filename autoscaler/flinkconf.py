@@ -12,6 +12,7 @@ from autoscaler.options import (
     Layer,
     Problem,
     Severity,
+    concerns_us,
     parse_config_yaml,
     parse_flink_conf,
     profile_layer,
@@ -33,8 +34,12 @@ class FlinkConf:
         self._read = ConfigFile(entries={}, problems=())
 
     def layers(self, profile: str) -> Sequence[Layer]:
-        """The two lowest layers: the profile's defaults, and the cluster's file over them."""
-        return (profile_layer(profile), Layer(name="cluster flink-conf", entries=self.read().entries))
+        """The two lowest layers: the profile's defaults, and the options of the cluster's file over them.
+
+        Flink's own keys are left out: a job runs with those it was submitted with, whatever the file says since.
+        """
+        options = {key: entry for key, entry in self.read().entries.items() if concerns_us(key)}
+        return (profile_layer(profile), Layer(name="cluster flink-conf", entries=options))
 
     def read(self) -> ConfigFile:
         """The file as it is now, empty if there is none. One that cannot be read is a problem, and what was last

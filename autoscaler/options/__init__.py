@@ -3,7 +3,7 @@
 Text comes in, values go out; nothing here reads a file, a clock or the environment.
 """
 
-from autoscaler.options.checks import Validator, check, check_value
+from autoscaler.options.checks import Validator, check, check_value, concerns_us
 from autoscaler.options.files import ConfigFile, parse_config_yaml, parse_flink_conf
 from autoscaler.options.grammar import GrammarError, format_duration, parse_duration, parse_memory
 from autoscaler.options.keys import APACHE, EMR, KEYS, PROFILES, Key
@@ -37,6 +37,7 @@ __all__ = [
     "check",
     "check_value",
     "cluster",
+    "concerns_us",
     "find",
     "format_duration",
     "layer_of",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from autoscaler.model import Policy
 from autoscaler.options.grammar import format_duration, has_unit, parse_duration, parse_list
@@ -58,6 +59,12 @@ def check_value(
         if setting.key is not None
         for problem in _about_option(setting, setting.key, resolved, validators or {})
     )
+
+
+@lru_cache(maxsize=4096)
+def concerns_us(text: str) -> bool:
+    """Tell whether a key as written is an option, or was probably meant for one; all others are Flink's own."""
+    return is_ours(text) or text.startswith(_STANDALONE_PREFIX) or _resembles_prefix(text)
 
 
 def _about_option(

@@ -251,6 +251,16 @@ def test_flink_conf_is_read_again_when_it_was_replaced(tmp_path: Path) -> None:
     assert conf.read().entries["a.b"].value == "1"
 
 
+def test_a_running_job_has_nothing_of_flinks_own_keys_from_the_clusters_file(tmp_path: Path) -> None:
+    """Flink runs a job with what was submitted: a scheduler that the file names since is not the job's. Options count,
+    and what was probably meant for one, so that it can be told."""
+    text = "jobmanager.scheduler: adaptive\ntaskmanager.numberOfTaskSlots: 4\n"
+    options = ("job.autoscaler.enabled", "job.autoscalr.metrics.window", "kubernetes.operator.job.autoscaler.x")
+    (tmp_path / "flink-conf.yaml").write_text(text + "".join(f"{key}: true\n" for key in options))
+    *_, cluster = FlinkConf(tmp_path).layers("emr")
+    assert set(cluster.entries) == set(options)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
