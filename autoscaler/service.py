@@ -431,7 +431,8 @@ def run(settings: Settings, config: Path | None) -> int:
         service.report_to(manager)
         while wishes.next() == signal.SIGHUP:
             try:
-                service.reload(load_settings(config))
+                settings = load_settings(config or settings.file)  # one that is gone since must not mean the defaults
+                service.reload(settings)
             except SettingsError as error:
                 journal.error("the new settings cannot be used; the old ones stay", detail=str(error))
         manager.stopping()

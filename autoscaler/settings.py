@@ -183,7 +183,7 @@ class Settings(BaseSettings):
             raise ValueError(f"expected auto, any, or one of resource_managers: {', '.join(listed)}")
         return value
 
-    _source: str = PrivateAttr(default="the environment")
+    _file: Path | None = PrivateAttr(default=None)
     _rule_lines: tuple[int, ...] = PrivateAttr(default=())
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
@@ -193,9 +193,14 @@ class Settings(BaseSettings):
         return True if self.ca_file is None else str(self.ca_file)
 
     @property
+    def file(self) -> Path | None:
+        """The file the settings were read from, ``None`` if they come from the environment alone."""
+        return self._file
+
+    @property
     def source(self) -> str:
-        """The file the settings were read from, for messages."""
-        return self._source
+        """The same for messages."""
+        return str(self._file or "the environment")
 
     @property
     def rule_lines(self) -> tuple[int, ...]:
@@ -219,20 +224,27 @@ class Settings(BaseSettings):
         return (env_settings, init_settings)
 
 
-def load_settings(path: Path | None = None) -> Settings:
+def load_settings(path: Path | None = None, default: Path = DEFAULT_PATH) -> Settings:
     """Read the settings file and the environment.
 
-    Without ``path`` the file of ``AUTOSCALER_CONFIG`` is read, else /etc/autoscaler/autoscaler.yaml if there is one.
+    Without ``path`` the file of ``AUTOSCALER_CONFIG`` is read, else ``default`` if there is one.
     Raises SettingsError with file and line for what cannot be used.
     """
     chosen = path or (Path(os.environ["AUTOSCALER_CONFIG"]) if "AUTOSCALER_CONFIG" in os.environ else None)
-    if chosen is None and not DEFAULT_PATH.exists():
-        return _validated({}, None, None)
-    file = chosen or DEFAULT_PATH
+    file = chosen or default
     try:
+        if chosen is None and not default.exists():
+            return _validated({}, None, None)
         text = file.read_text(encoding="utf-8")
+    except PermissionError as error:
+        raise SettingsError(
+            f"{file}: cannot be read: uid {os.getuid()} may not. Run this with sudo, or as the user the autoscaler "
+            "runs as, or give a readable file with --config."
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: cannot be read: {error}. Give a readable file with --config.") from error
+    if not text.strip():
+        raise SettingsError(f"{file}:1: the file is empty, as when it is being written; remove it to have the defaults")
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
@@ -251,14 +263,27 @@ def load_settings(path: Path | None = None) -> Settings:
 
 def _refuse_odd_keys(file: Path, node: yaml.Node | None) -> None:
     """A key that YAML takes for a number or a boolean, or that stands twice, is none that was meant."""
-    seen: set[str] = set()
     for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-        where = f"{file}:{key.start_mark.line + 1}"
         if not isinstance(key, yaml.ScalarNode) or not key.tag.endswith(":str"):
+            where = f"{file}:{key.start_mark.line + 1}"
             raise SettingsError(f"{where}: a setting's name must be a word; the known ones are in conf/autoscaler.yaml")
-        if key.value in seen:
+    _refuse_keys_twice(file, node, set())
+
+
+def _refuse_keys_twice(file: Path, node: yaml.Node | None, looked_at: set[int]) -> None:
+    """On every level; YAML itself would take the last one and say nothing."""
+    if node is None or id(node) in looked_at:  # an alias leads to what was looked at already, or is just now
+        return
+    looked_at.add(id(node))
+    seen: set[str] = set()
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        if isinstance(key, yaml.ScalarNode) and key.value in seen:
+            where = f"{file}:{key.start_mark.line + 1}"
             raise SettingsError(f"{where}: `{key.value}` stands here a second time; remove one of the two")
-        seen.add(key.value)
+        seen.add(str(key.value))
+        _refuse_keys_twice(file, value, looked_at)
+    for value in node.value if isinstance(node, yaml.SequenceNode) else ():
+        _refuse_keys_twice(file, value, looked_at)
 
 
 def _validated(content: dict[str, Any], file: Path | None, node: yaml.Node | None) -> Settings:
@@ -273,7 +298,7 @@ def _validated(content: dict[str, Any], file: Path | None, node: yaml.Node | Non
         raise SettingsError(f"environment variable: {error}; write it as JSON") from error
     settings._warnings = tuple(_suspicious_durations(settings, content, file, node))
     if file is not None:
-        settings._source = str(file)
+        settings._file = file
         if _variable(["rules"]) not in os.environ:
             lines = (_line_of(node, ("rules", index)) for index in range(len(settings.rules)))
             settings._rule_lines = tuple(line for line in lines if line is not None)

@@ -74,7 +74,7 @@ def test_values_have_units(tmp_path: Path) -> None:
     [
         ("discovery_interval: 30", None, ["{file}:1: warning: discovery_interval is '30', which means 30 ms"]),
         ("mode: act\nrequest_timeout: 10", None, ["{file}:2: warning: request_timeout is '10', which means 10 ms"]),
-        ("", "5", ["environment variable {variable}: warning: discovery_interval is '5', which means 5 ms"]),
+        ("mode: act", "5", ["environment variable {variable}: warning: discovery_interval is '5', which means 5 ms"]),
         ("discovery_interval: 30", "30 s", []),
         ("discovery_interval: 30000\nrequest_timeout: 500 ms", None, []),
     ],
@@ -184,7 +184,24 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_settings(tmp_path / "b.yaml")
 
 
-def test_an_empty_file_is_fine(tmp_path: Path) -> None:
+def test_a_file_that_was_read_once_is_needed_again(tmp_path: Path) -> None:
+    """Settings know their file: one that is gone when they are read again does not mean the defaults, which act."""
+    file = write(tmp_path, "mode: advise\n")
+    settings = load_settings(default=file)
+    assert (settings.mode, settings.file) == ("advise", file)
+    file.unlink()
+    assert load_settings(default=file).file is None
+    with pytest.raises(SettingsError, match=r"cannot be read"):
+        load_settings(settings.file, default=file)
+
+
+def test_a_value_used_twice_is_no_key_twice(tmp_path: Path) -> None:
+    """Anchors and merge keys of YAML are fine."""
+    text = "rules:\n- &a {match: {job: x}, set: &s {max: 1}}\n- {<<: *a, set: {<<: *s, min: 1}}\n"
+    assert load_settings(write(tmp_path, text)).rules[1]["set"] == {"max": 1, "min": 1}
+
+
+def test_a_file_of_comments_is_fine(tmp_path: Path) -> None:
     """A file of comments only means the defaults."""
     assert load_settings(write(tmp_path, "# nothing yet\n")).model_dump() == Settings().model_dump()
 
@@ -300,6 +317,13 @@ def test_a_flink_conf_that_cannot_be_read_is_a_problem_and_the_last_one_stays(tm
         pytest.param("mode: act\non: true\n", ":2: a setting's name must be a word", id="boolean-for-a-name"),
         pytest.param("8088: x\n", ":1: a setting's name must be a word", id="number-for-a-name"),
         pytest.param("mode: act\nmode: advise\n", ":2: `mode` stands here a second time", id="twice"),
+        pytest.param(
+            "mode: act\nstore:\n  url: a\n  url: b\n", ":4: `url` stands here a second time", id="twice-within"
+        ),
+        pytest.param(
+            "rules:\n- set: {max: 1,\n    max: 2}\n", ":3: `max` stands here a second time", id="twice-in-a-rule"
+        ),
+        pytest.param(" \n", ":1: the file is empty, as when it is being written", id="empty"),
         pytest.param("rules: " + "[" * 5_000, ":1: not valid YAML", id="nested-without-end"),
     ],
 )
