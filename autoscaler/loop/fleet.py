@@ -37,6 +37,7 @@ class Fleet:
         self.discovered_at: Millis | None = None
         self.asked_at: Millis = env.clock()
         self._env = env
+        self._has_begun = False
         self._applications: dict[str, ApplicationLoop] = {}
         self._claims = Claims()
         self._commanded = Commanded(env)
@@ -65,6 +66,7 @@ class Fleet:
     # -------------------------------------------------------------- life
 
     def start(self, now: Millis) -> None:
+        self._has_begun = True
         self._env.scheduler.at(now, self._discover, name="discovery", lane=Lane.DISCOVERY)
         self._env.scheduler.at(now + RETAIN_EVERY, self._retain, name="retention", lane=Lane.DISCOVERY)
 
@@ -74,7 +76,8 @@ class Fleet:
         self.discovery_interval = discovery_interval
         for application in self.applications():
             application.start_over(now)
-        self._env.scheduler.at(now, self._discover, name="discovery", lane=Lane.DISCOVERY)
+        if self._has_begun:  # what the store is to begin with may still be awaited
+            self._env.scheduler.at(now, self._discover, name="discovery", lane=Lane.DISCOVERY)
 
     def applications(self) -> list[ApplicationLoop]:
         with self._lock:

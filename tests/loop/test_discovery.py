@@ -715,6 +715,19 @@ def test_a_failure_of_the_discovery_itself_is_survived(world: World, log: Log) -
     assert world.status().reason is Reason.NOT_READY
 
 
+def test_new_orders_begin_nothing_before_the_start(world: World) -> None:
+    """While a daemon waits for the copy its store is to begin with, new settings must not make it write there."""
+    job = world.add_job(rate=5_000.0)
+    world.fleet.obey(replace(world.orders, act=False), 10_000, world.time.now)
+    world.run(60)
+    assert world.yarn.asked == 0
+    assert world.store.is_empty()
+    world.start()
+    world.run(120)
+    assert world.status().reason is Reason.ADVISE_ONLY
+    assert job.puts == []
+
+
 def test_new_orders_are_obeyed_by_running_jobs(world: World) -> None:
     """Settings read again take effect on jobs that run: a rule's interval, and act or advise."""
     world.add_job()
