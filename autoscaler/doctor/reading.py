@@ -36,7 +36,7 @@ from autoscaler.options.commands import command_layers, in_force
 from autoscaler.options.rules import Rules, job_layers
 from autoscaler.service import proof
 from autoscaler.settings import Settings
-from autoscaler.store import StoreError, check_usable, file_of, open_to_command, shown_url
+from autoscaler.store import StoreError, check_usable, file_of, is_there, open_to_command, shown_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +226,7 @@ def _store(settings: Settings, now: Millis) -> tuple[StoreSeen, tuple[Command, .
 
 def _on_disk(file: Path, seen: StoreSeen) -> StoreSeen:
     """The same with what the file system says of the file, or of where it will be."""
-    there = next(path for path in (file, *file.parents) if path.exists())
+    there = next(path for path in (file, *file.parents) if is_there(path))
     return replace(
         seen,
         size_bytes=file.stat().st_size if file.is_file() else None,

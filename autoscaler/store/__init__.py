@@ -9,7 +9,7 @@
 the caller goes on.
 """
 
-from autoscaler.store.engine import check_usable, file_of, is_shared, shown_url
+from autoscaler.store.engine import check_usable, file_of, is_shared, is_there, shown_url
 from autoscaler.store.errors import StoreError, StoreUnavailable
 from autoscaler.store.opening import Opened, open_existing, open_store, open_to_command
 from autoscaler.store.recovering import RecoveringStore
@@ -31,6 +31,7 @@ __all__ = [
     "check_usable",
     "file_of",
     "is_shared",
+    "is_there",
     "open_existing",
     "open_store",
     "open_to_command",

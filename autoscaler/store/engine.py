@@ -127,21 +127,42 @@ def is_shared(url: str) -> bool:
 # ------------------------------------------------------------------ the file
 
 
+def is_there(path: Path) -> bool:
+    """Say whether there is a file, or raise ``StoreError`` where this user may not look."""
+    try:
+        return path.exists()
+    except PermissionError as error:
+        raise _forbidden(path) from error
+
+
+def check_readable(path: Path) -> None:
+    """Raise ``StoreError`` with what to do if this user may not read a file that is there."""
+    if not os.access(path, os.R_OK):
+        raise _forbidden(path)
+
+
+def _forbidden(path: Path) -> StoreError:
+    return StoreError(
+        f"the store {path} may not be read by uid {os.getuid()}; run this with sudo, or as the user the autoscaler "
+        "runs as"
+    )
+
+
 def check_usable(path: Path) -> None:
     """Raise ``StoreError`` with what to do if the file could not be written here."""
     folder = path.parent
-    if not folder.is_dir():
+    if not is_there(folder) or not folder.is_dir():
         raise StoreError(
             f"the store's directory {folder} does not exist; create it for the user the autoscaler runs as, "
             "or set store.url to another place"
         )
-    if path.is_dir():
-        raise StoreError(f"the store's file {path} is a directory; set store.url to a file")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreError(
             f"the store's directory {folder} is not writable for uid {os.getuid()}; give it to that user "
-            "(chown), or set store.url to another place"
+            f"(chown), for a service of systemd's also with ReadWritePaths={folder}, or set store.url to another place"
         )
+    if path.is_dir():
+        raise StoreError(f"the store's file {path} is a directory; set store.url to a file")
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         raise StoreError(
             f"the store's file {path} is not readable and writable for uid {os.getuid()}; give it to that "

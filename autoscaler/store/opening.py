@@ -9,9 +9,11 @@ from sqlalchemy import Engine
 from autoscaler.model import Millis
 from autoscaler.store.engine import (
     Place,
+    check_readable,
     check_usable,
     ensure_schema,
     is_sound,
+    is_there,
     no_store_yet,
     place_of,
     read_only_engine,
@@ -77,8 +79,10 @@ def _existing(url: str) -> Place:
     place = place_of(url)
     if place.in_memory:
         raise StoreError("store.url is in memory, where only the daemon itself can reach it")
-    if place.path is not None and not place.path.exists():
-        raise StoreError(no_store_yet(place))
+    if place.path is not None:
+        if not is_there(place.path):
+            raise StoreError(no_store_yet(place))
+        check_readable(place.path)
     return place
 
 

@@ -355,6 +355,41 @@ def test_unreadable_settings_name_the_file(tmp_path: Path, capsys: pytest.Captur
     assert f"{tmp_path / 'none.yaml'}: cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (["status", "--config", "{}/autoscaler.yaml"], 2),
+        (["status"], 1),
+        (["history", "orders"], 1),
+        (["pause", "orders"], 1),
+        (["plan", "--patience", "0"], 1),
+        (["doctor"], 2),
+        (["run"], 1),
+    ],
+)
+def test_who_may_not_read_something_is_told_what_to_do(tmp_path: Path, command: list[str], status: int) -> None:
+    """Settings and store belong to the service's user: whoever asks as another one is told so, without a traceback."""
+    filled(tmp_path)
+    (tmp_path / "autoscaler.yaml").write_text("mode: advise\n")
+    tmp_path.chmod(0o700)
+    program = "import os, sys; from autoscaler.cli import main; os.setuid(65534); sys.exit(main(sys.argv[1:]))"
+    environment = os.environ | {
+        "AUTOSCALER_STORE__URL": f"sqlite:///{tmp_path / 'history.db'}",
+        "AUTOSCALER_RESOURCE_MANAGERS": "http://127.0.0.1:1",
+        "AUTOSCALER_HTTP__PORT": "0",
+    }
+    arguments = [each.format(tmp_path) for each in command]
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == status, ended.stderr
+    assert "uid 65534" in ended.stdout + ended.stderr
+    assert "sudo" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_bad_settings_name_file_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is wrong in a settings file is named with its line, all at once, with status 2."""
     file = tmp_path / "autoscaler.yaml"
