@@ -95,7 +95,8 @@ def unpin(store: Store, operator: Operator, job: str) -> int:
 
 
 def _pinned(text: str, vertices: Sequence[VertexStatus], job: str) -> tuple[str, int]:
-    """Return the vertex and the parallelism that ``VERTEX=N`` means. Raises CommandError."""
+    """Return the vertex and the parallelism that ``VERTEX=N`` means; the vertex by its name, or by its id where others
+    have the same name. Raises CommandError."""
     name, equals, number = text.rpartition("=")
     if not equals or not number.isascii() or not number.isdigit() or int(number) < 1:
         raise CommandError(f"{text!r} is not VERTEX=N with a parallelism of at least 1")
@@ -104,7 +105,9 @@ def _pinned(text: str, vertices: Sequence[VertexStatus], job: str) -> tuple[str,
         names = ", ".join(short_name(v.name) for v in found or vertices) or "none, it was not measured yet"
         said = "several vertices are called" if found else "no vertex is called"
         raise CommandError(f"{said} {name!r} in {job}; it has: {names}")
-    return found[0].name, int(number)
+    (vertex,) = found
+    alike = [v for v in vertices if v.name == vertex.name]
+    return vertex.id if len(alike) > 1 else vertex.name, int(number)
 
 
 def _command(operator: Operator, target: str, setting: tuple[str, str], terms: Terms) -> Command:

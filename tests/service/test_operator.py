@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,18 @@ def test_pin_and_unpin(run: Run, stored: Stored, capsys: Captured) -> None:
     assert stored() == ()
     assert run("unpin", "orders") == 1
     assert run("unpin", "nobody") == 2
+
+
+def test_of_vertices_of_one_name_one_is_pinned_by_its_id(run: Run, stored: Stored, tmp_path: Path) -> None:
+    """Where a name means several vertices an id means one, and the others are left as they are."""
+    status = a_status(KEY)
+    (sink,) = status.vertices
+    store = open_store(f"sqlite:///{tmp_path / 'history.db'}", 1 << 30, 0).store
+    store.save_status(replace(status, vertices=(sink, replace(sink, id="other"))))
+    store.close()
+    assert run("pin", "orders", "Sink=4") == 2
+    assert run("pin", "orders", "other=4") == 0
+    assert [(command.option, command.value) for command in stored()] == [("pin other", "4")]
 
 
 @pytest.mark.parametrize(
