@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
+import threading
 from collections.abc import Iterator
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -13,6 +15,7 @@ import pytest
 from autoscaler.telemetry import Counters, fleet_collector
 from autoscaler.web import Health, PortBusy, WebServer
 from autoscaler.web.holder import holder_of
+from tests.service.cluster import until
 
 
 class Probes:
@@ -83,6 +86,16 @@ def test_an_address_of_another_machine_is_refused(probes: Probes) -> None:
     """An address that is not ours is named with the settings to change."""
     with pytest.raises(PortBusy, match=r"cannot listen on 203\.0\.113\.1:0: .*; set http\.host and http\.port"):
         WebServer("203.0.113.1", 0, fleet_collector(Counters(), list, dict, lambda: True), probes, probes)
+
+
+def test_who_hangs_up_is_not_worth_a_traceback(server: WebServer, capfd: pytest.CaptureFixture[str]) -> None:
+    """A probe that resets its connection, as those of load balancers do, leaves nothing in the log."""
+    at_work = threading.active_count()
+    with socket.create_connection(("127.0.0.1", server.port)) as probe:
+        until(lambda: threading.active_count() > at_work)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    until(lambda: threading.active_count() == at_work)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_free_port_has_no_holder() -> None:
