@@ -44,18 +44,21 @@ parse() {
     [ -z "$config" ] || [ -r "$config" ] || fail "--config $config cannot be read"
 }
 
+# How YAML lets the line with the mode begin.
+readonly MODE="^[\"']\{0,1\}mode[\"']\{0,1\}[[:space:]]*:"
+
 # The mode a settings file asks for; act is what holds without one.
 mode_of() {
     local mode
-    mode=$(sed -n "s/^mode:[[:space:]]*[\"']\{0,1\}\([a-z]*\).*/\1/p" "$1")
+    mode=$(sed -n "s/${MODE}[[:space:]]*[\"']\{0,1\}\([a-z]*\).*/\1/p" "$1")
     echo "${mode:-act}"
 }
 
 set_mode() {
     local file=$1 mode=$2
     [ "$(mode_of "$file")" != "$mode" ] || return 0
-    if grep -q '^mode:' "$file"; then
-        sed -i "s/^mode:.*/mode: $mode/" "$file"
+    if grep -q "$MODE" "$file"; then
+        sed -i "s/$MODE.*/mode: $mode/" "$file"
     else
         printf '\nmode: %s\n' "$mode" >>"$file"
     fi
