@@ -269,11 +269,12 @@ def parse_task_manager_list(document: Mapping[str, Any]) -> tuple[TaskManager, .
 
 
 def parse_requirements(document: Mapping[str, Any]) -> Mapping[VertexId, Bounds]:
-    """Read ``/jobs/:id/resource-requirements``."""
+    """Read ``/jobs/:id/resource-requirements``. A lower bound of -1, which somebody may have sent and Flink then keeps,
+    means 1."""
     return frozen(
         {
             intern(vertex): Bounds(
-                lower=int(entry["parallelism"]["lowerBound"]), upper=int(entry["parallelism"]["upperBound"])
+                lower=max(1, int(entry["parallelism"]["lowerBound"])), upper=int(entry["parallelism"]["upperBound"])
             )
             for vertex, entry in document.items()
         }

@@ -29,6 +29,7 @@ from autoscaler.cluster.flink_json import (
     parse_jobs,
     parse_memory,
     parse_metrics,
+    parse_requirements,
 )
 from autoscaler.cluster.http import HttpClient, PutResult
 from autoscaler.model import Bounds, Input
@@ -124,6 +125,12 @@ def test_requirements_of_every_release(release: str) -> None:
     """The bounds of every vertex are read, before and after a change."""
     assert set(flink_json.parse_requirements(flink(release, "rr")).values()) == {Bounds(lower=1, upper=1)}
     assert flink_json.parse_requirements(flink(release, "rr_after2"))[SLOW] == Bounds(lower=1, upper=2)
+
+
+def test_a_lower_bound_left_open_is_one() -> None:
+    """Flink takes -1 for a bound and keeps it as it is; sent back with a rescale it would stay so for ever."""
+    entry = {"parallelism": {"lowerBound": -1, "upperBound": 4}}
+    assert parse_requirements({SOURCE: entry}) == {SOURCE: Bounds(lower=1, upper=4)}
 
 
 @pytest.mark.parametrize("release", RELEASES)
