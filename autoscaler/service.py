@@ -49,7 +49,10 @@ ALIVE_WITHIN: Millis = 150_000
 # Reference counts free nearly all that a pass makes. To search the windows of a thousand jobs for cycles as often as
 # Python does by itself, after 700 objects, takes a fifth of a pass.
 GC_THRESHOLD = (10_000, 20, 50)
-SHIPPED = "jobs submitted from now on have it; a running job keeps the flink-conf it was submitted with"
+SHIPPED = (
+    "jobs submitted from now on have it; a running job keeps the flink-conf it was submitted with, and has options "
+    "from this file that it was submitted without, as soon as it is taken up anew"
+)
 FIXED = (
     "cluster",
     "resource_managers",

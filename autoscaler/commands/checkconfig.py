@@ -35,8 +35,9 @@ from autoscaler.store import StoreError, open_existing
 
 ALL = "*"  # stands for the name of a job where an application as a whole is meant
 SHIPPED = (
-    "Flink ships the cluster's flink-conf with each submission: an edit on the cluster does not reach running jobs. "
-    "A rule in the settings file does, and so does a command (`autoscaler set`)."
+    "Flink ships the cluster's flink-conf with each submission: an edit on the cluster does not reach running jobs, "
+    "but for options they were submitted without. A rule in the settings file does, and so does a command (`autoscaler "
+    "set`)."
 )
 
 DEFAULTS = "Set `profile: apache` in the settings: what is not set then means what it did there, old names included."

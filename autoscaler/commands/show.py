@@ -76,14 +76,14 @@ def show_history(store: Store, job: str, limit: int, *, as_json: bool) -> int:
 def _print_history(
     key: JobKey, decisions: tuple[Recorded, ...], requests: tuple[Request, ...], names: Mapping[VertexId, str]
 ) -> None:
-    say(f"{key}: rescales, newest first")
+    say(f"{key}: rescales, newest first (UTC)")
     for request in requests:
         came = sentences.outcome(request, request.outcome) if request.outcome else request.answer or ""
         say(f"  {clock_time(request.decided_at)}  {request.state.value}: {request.reason}")
         say(f"    {came}")
         for step in request.transitions:
             say(f"    {clock_time(step.at)}  {step.was.value} → {step.now.value}: {step.reason}")
-    say(f"{key}: changes of mind, newest first")
+    say(f"{key}: changes of mind, newest first (UTC)")
     for recorded in decisions:
         decision = recorded.decision
         say(f"  {clock_time(decision.at)}  {decision.reason.value}: {recorded.detail}")

@@ -20,7 +20,8 @@ Every key begins with `{PREFIX}`, which is left out below. A value can come from
 6. commands of an operator: `autoscaler set`, `pause`.
 
 Flink ships the whole configuration with a submission: a later edit on the cluster does not reach a running
-job. A rule or an operator's command does.
+job, but for options it was submitted without, when the daemon takes it up the next time. A rule or an operator's
+command does.
 
 ## How values and names are read
 

@@ -75,7 +75,7 @@ def test_history_by_any_of_its_names(
     filled(tmp_path)
     assert main(["history", name, "--config", str(settings)]) == 0
     out = capsys.readouterr().out
-    assert "rescales, newest first" in out
+    assert "rescales, newest first (UTC)" in out
     assert "enrich 2→5" in out
 
 

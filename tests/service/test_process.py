@@ -112,6 +112,7 @@ def test_a_rewritten_flink_conf_is_told(tmp_path: Path, stub: Stub, cluster: Stu
         line = daemon.wait_for("the cluster's Flink configuration changed")
         assert line["keys"] == ["gone", "new", "other"]
         assert "a running job keeps" in line["detail"]
+        assert "options from this file that it was submitted without" in line["detail"]
         (conf / "flink-conf.yaml").unlink()
         daemon.wait_for("the cluster's Flink configuration changed", keys=["kept", "new", "other"])
         assert daemon.end() == 0
