@@ -23,11 +23,14 @@ from autoscaler.model import (
 )
 from autoscaler.telemetry import sentences
 
+SUBJECTS = 10_000  # a session's short jobs come without end
+
 
 class Journal:
-    """Writes log lines; remembers what it last said of each subject, to say a thing once."""
+    """Writes log lines; remembers what it last said of each of the newest subjects, to say a thing once."""
 
-    def __init__(self) -> None:
+    def __init__(self, subjects: int = SUBJECTS) -> None:
+        self._subjects = subjects
         self._log: Any = structlog.get_logger()
         self._said: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -50,6 +53,8 @@ class Journal:
             if self._said.get(subject) == event:
                 return
             self._said[subject] = event
+            if len(self._said) > self._subjects:
+                del self._said[next(iter(self._said))]
         self._log.warning(event, **facts)
 
     def over(self, subject: str, event: str, **facts: object) -> None:

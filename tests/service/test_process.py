@@ -23,7 +23,7 @@ def test_it_starts_scales_answers_and_ends(tmp_path: Path, stub: Stub, cluster: 
     """From a start to a rescale over real HTTP: the monitoring port answers, SIGTERM ends it with status 0."""
     remember(tmp_path)
     with Daemon(settings_file(tmp_path, stub)) as daemon:
-        until(lambda: bool(cluster.puts), 15)
+        until(lambda: bool(cluster.puts), 40)
         assert cluster.puts[0][WORKER]["parallelism"]["upperBound"] > 2
         assert set(cluster.puts[0]) == {SOURCE, WORKER}
         daemon.wait_for("requested", state="SENT")
@@ -32,7 +32,7 @@ def test_it_starts_scales_answers_and_ends(tmp_path: Path, stub: Stub, cluster: 
         until(lambda: 'autoscaler_vertex_parallelism{application="lab-app"' in daemon.get("/metrics"))
         began = time.monotonic()
         assert daemon.end() == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10
         assert daemon.wait_for("autoscaler stopped")["put_finished"] is True
     (request,) = open_existing(f"sqlite:///{tmp_path / 'history.db'}").requests(KEY, 9)
     assert request.state is RequestState.SENT
@@ -44,10 +44,10 @@ def test_a_put_on_the_wire_is_finished_while_a_read_hangs(tmp_path: Path, stub: 
     cluster.answers["resource-requirements"] = HANG
     settings = settings_file(tmp_path, stub, request_timeout="60 s")
     with Daemon(settings) as daemon:
-        until(lambda: bool(cluster.puts), 15)
+        until(lambda: bool(cluster.puts), 40)
         cluster.answers["/ws/v1/cluster/apps"] = HANG  # a read that hangs for a minute
         asked = cluster.asked("/apps")
-        until(lambda: cluster.asked("/apps") > asked, 5)
+        until(lambda: cluster.asked("/apps") > asked)
         began = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
         daemon.process.send_signal(signal.SIGHUP)
@@ -68,7 +68,7 @@ def test_kill_9_and_restart_continue(tmp_path: Path, stub: Stub, cluster: StubCl
     cluster.answers["resource-requirements"] = HANG
     settings = settings_file(tmp_path, stub)
     with Daemon(settings) as daemon:
-        until(lambda: bool(cluster.puts), 15)
+        until(lambda: bool(cluster.puts), 40)
         daemon.end(signal.SIGKILL)
     (request,) = open_existing(f"sqlite:///{tmp_path / 'history.db'}").requests(KEY, 9)
     assert request.state is RequestState.INTENDED

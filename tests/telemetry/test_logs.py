@@ -75,6 +75,15 @@ def test_an_error_has_its_trace_in_one_json_line() -> None:
     assert "ZeroDivisionError: surprise" in json.loads(line)["exception"]
 
 
+def test_of_subjects_without_end_the_newest_are_known() -> None:
+    """Memory stays bounded; what was said of an old subject is said once more at worst."""
+    journal = Journal(subjects=2)
+    with capture_logs() as lines:
+        for subject in ("a", "b", "b", "c", "c", "b", "a"):
+            journal.once(subject, "trouble", about=subject)
+    assert [line["about"] for line in lines] == ["a", "b", "c", "a"]
+
+
 def test_a_thing_is_said_once_until_it_is_over() -> None:
     """A condition that lasts has one line when it begins and one when it ends."""
     journal = Journal()
