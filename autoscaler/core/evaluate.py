@@ -181,7 +181,7 @@ def edge_ratio(
 ) -> float:
     """Return the records on an edge for each record its source reads; 0 if either rate is not > 0."""
     flowing = edge_rate(source, target, measured, outputs)
-    if flowing is None or source.records_in is None or flowing <= 0.0 or source.records_in <= 0.0:
+    if flowing is None or source.records_in is None or not (flowing > 0.0 and source.records_in > 0.0):
         return 0.0
     return flowing / source.records_in
 

@@ -131,6 +131,13 @@ def test_an_edge_whose_rival_reports_no_output_carries_its_own() -> None:
     assert evaluated(*JOIN, values=values)["j"].target_rate == 1000.0
 
 
+def test_an_edge_whose_rate_is_no_number_carries_nothing() -> None:
+    """Infinitely many records less infinitely many are not above 0: what flows on the other edge counts alone."""
+    endless = [0.0] * 5 + [math.inf]
+    values: dict[str, Values] = {"a": {"records_out": endless}, "j": {"records_in": endless}}
+    assert evaluated(*JOIN, values=values)["j"].target_rate == math.inf
+
+
 def test_an_input_that_reads_nothing_sends_nothing() -> None:
     """A ratio over a rate that is not above 0 is 0."""
     values: dict[str, Values] = {"a": {"records_in": 0.0}, "j": {"records_in": counter(5.0)}}
