@@ -148,7 +148,10 @@ def _converted(document: object) -> CaseDocument:
 def _what_is_wrong(error: msgspec.ValidationError, document: object) -> str:
     """Return a finding with its place, such as ``samples.0.at``, and the value that stands there."""
     finding, _, path = str(error).partition(" - at `$")
-    place, value = _at(document, path, str(error))
+    try:
+        place, value = _at(document, path, str(error))
+    except RecursionError:  # something beside it is nested too deeply to be looked through
+        return str(error)
     if missing := _MISSING.match(finding):
         return f"{'.'.join([*place, missing[1]])} is missing"
     if not place:

@@ -64,7 +64,7 @@ class Case(NamedTuple):
 def read_case(document: str | bytes | Document, extras: bool | None = None) -> Case:
     """Return the values of a case; ``extras`` overrides what its profile says. Raises ``ValueError``."""
     case = checked(document)
-    config = {key: _text(value) for key, value in (case.config or {}).items()}
+    config = {key: _text(value) for key, value in (case.config or {}).items() if value is not None}
     return Case(
         window=Window(
             topology=Topology(vertices=in_topological_order(map(_vertex, case.vertices))),

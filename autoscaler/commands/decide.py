@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from autoscaler.case import decide_case
 
@@ -34,11 +35,20 @@ def decide_file(name: str, *, extras: bool | None) -> int:
     failed = 0
     for case in cases:
         answer = decide_case(case, extras)
+        try:
+            line = _written(answer)
+        except PydanticSerializationError as error:  # half a surrogate pair in a name, or a name nested without end
+            answer = {"name": None, "error": f"a name or an id in the case cannot be written as JSON: {error}"}
+            line = _written(answer)
         failed += "reason" not in answer
-        print(to_json(answer, ensure_ascii=True).decode())
+        print(line)
     if failed:
         print(f"autoscaler: {failed} of {len(cases)} cases could not be answered", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _written(answer: Mapping[str, Any]) -> str:
+    return to_json(answer, ensure_ascii=True, inf_nan_mode="null").decode()
 
 
 def _content(read: bytes) -> bytes:

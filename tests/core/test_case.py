@@ -89,6 +89,12 @@ def test_config_values_need_not_be_text() -> None:
     assert (policy.scaling_enabled, policy.quota_cpu) == (False, 3.0)
 
 
+def test_a_config_value_may_be_null() -> None:
+    """An option that is null is one that was left out."""
+    said = a_case(config={"job.autoscaler.metrics.window": None, "taskmanager.numberOfTaskSlots": None})
+    assert read_case(said).policy == read_case(a_case(config={})).policy
+
+
 @pytest.mark.parametrize(
     ("profile", "extras", "expected"), [("emr", None, True), ("emr", False, False), (None, None, True)]
 )

@@ -436,6 +436,24 @@ def test_decide_answers_line_by_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "3 of 5 cases could not be answered" in streams.err
 
 
+def test_decide_survives_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be written, or looked through, is told on its line; the other cases are answered all the same."""
+    file, deep = tmp_path / "cases.jsonl", "[" * 600 + "]" * 600
+    whole = json.dumps(CASE)
+    half = json.dumps(CASE | {"name": "\ud800"})
+    nested = whole.replace('"two samples"', deep)
+    wrong = whole.replace('"now": 60000', f'"why": {deep}, "now": "soon"')
+    no_number = whole.replace('"two samples"', "NaN")
+    file.write_text("\n".join((half, nested, wrong, no_number, whole)))
+    assert main(["decide", str(file)]) == 1
+    *told, nameless, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [each.keys() for each in told] == [{"name", "error"}] * 3
+    assert "cannot be written as JSON" in told[0]["error"]
+    assert "Expected `int`" in told[2]["error"]
+    assert (nameless["name"], nameless["reason"]) == (None, "NOT_READY")
+    assert last["reason"] == "NOT_READY"
+
+
 @pytest.mark.parametrize("extras", ["on", "off"])
 def test_decide_a_single_document(tmp_path: Path, capsys: pytest.CaptureFixture[str], extras: str) -> None:
     """A case may be spread over lines for people."""
