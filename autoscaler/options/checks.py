@@ -41,6 +41,7 @@ def check(resolved: Resolved, validators: Mapping[str, Validator] | None = None)
             found += _about_option(setting, setting.key, resolved, validators or {})
         else:
             found += _about_other(setting, resolved.profile)
+    found += _about_quota(resolved)
     if not any(problem.severity is Severity.ERROR for problem in found):
         found += _about_relations(resolved)
     order = list(Severity)
@@ -147,6 +148,14 @@ def _about_other(setting: Setting, profile: str) -> Iterator[Problem]:
 def _resembles_prefix(text: str) -> bool:
     head = ".".join(text.split(".")[:2]) + "."
     return "autoscaler" in text.lower() or SequenceMatcher(None, head, PREFIX).ratio() > 0.85
+
+
+def _about_quota(resolved: Resolved) -> Iterator[Problem]:
+    """A limit that nothing can be held against limits nothing, which its owner should know."""
+    quota, size = resolved.chosen("quota.memory"), "taskmanager.memory.process.size"
+    if quota is not None and size not in resolved.settings:
+        message = f"{quota.spelling} limits nothing: what a TaskManager takes is not known, as {size} is not set"
+        yield _problem(Severity.WARNING, quota, message)
 
 
 def _about_relations(resolved: Resolved) -> Iterator[Problem]:

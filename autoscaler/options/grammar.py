@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -178,7 +179,10 @@ def parse_double(text: str) -> float:
     if _NOT_FINITE.fullmatch(text):
         return float(text)
     if match := _HEXADECIMAL.fullmatch(text):
-        return float.fromhex(match[1])
+        try:
+            return float.fromhex(match[1])
+        except OverflowError:  # where a decimal one that is too large is infinite
+            return math.copysign(math.inf, -1 if text.startswith("-") else 1)
     raise GrammarError("a number such as 0.7")
 
 

@@ -177,6 +177,17 @@ def test_one_side_of_the_boundary_still_counts() -> None:
     assert problem.severity is Severity.ERROR
 
 
+def test_a_quota_without_a_measure_is_told() -> None:
+    """A quota of memory limits nothing where the memory of a TaskManager is not known, and its owner learns that."""
+    quota = {PREFIX + "quota.memory": "32 gb"}
+    (problem,) = problems(quota)
+    assert (problem.severity, problem.source) == (Severity.WARNING, "f:1")
+    assert (
+        "limits nothing: what a TaskManager takes is not known, as taskmanager.memory.process.size" in problem.message
+    )
+    assert problems(quota | {"taskmanager.memory.process.size": "4 gb"}) == ()
+
+
 def test_errors_come_first() -> None:
     """Problems are given by severity, and contradictions only when every value can be read."""
     found = problems(

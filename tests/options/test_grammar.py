@@ -214,6 +214,9 @@ def test_no_other_integers(text: str) -> None:
         ("Infinity", math.inf),
         ("-Infinity", -math.inf),
         ("0x1.8p1", 3.0),
+        ("1e999", math.inf),
+        ("0x1p9999", math.inf),
+        ("-0x1p9999", -math.inf),
     ],
 )
 def test_doubles(text: str, expected: float) -> None:
