@@ -294,15 +294,19 @@ class Upkeep:
             f"{sentences.short_name(pinned_vertex(each))} at {each.value} by {source(each)}" for each in pins
         )
         given = max(command.at for command in pins)
-        was_asked = any(
-            each.kind is RequestKind.PIN
+        asked = [
+            each
+            for each in self.watch.past
+            if each.kind is RequestKind.PIN
             and each.decided_at >= given
             and each.state is not RequestState.VOID
             and all(each.target.get(vertex) == number for vertex, number in wanted.items())
-            for each in self.watch.past
-        )
-        if target == present or was_asked or self.watch.open is not None:
+        ]
+        if target == present or self.watch.open is not None:
             return f"pinned: {said}"
+        if asked:
+            runs = sentences.changes(details.topology, target, present)
+            return f"pinned: {said}; it was asked for, {_came_of(asked[-1])}, and is not again: {runs}"
         flink, job_id, policy = subject.flink, subject.job_id, self.contract.policy
         objection = action.refusal(policy, flink.checkpoint_interval_ms(job_id), flink.checkpoints(job_id))
         if objection is None:
@@ -371,6 +375,15 @@ class Upkeep:
             requirements=frozen({}),
             running_since=0,
         )
+
+
+def _came_of(request: Request) -> str:
+    """Why a job does not run at what was asked for, as far as its request tells."""
+    if request.state is RequestState.REJECTED:
+        return f"which Flink refused ({request.answer})"
+    if request.state is RequestState.ACHIEVED or request.outcome is None:
+        return "and changed by somebody else since"
+    return f"and not reached ({request.outcome.note})"
 
 
 def _uppers(requirements: Mapping[VertexId, Bounds]) -> Mapping[VertexId, int]:

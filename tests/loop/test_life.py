@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from autoscaler.cluster import Transient
+from autoscaler.cluster import PutAnswer, PutResult, Transient
 from autoscaler.model import Bounds, Command, JobKey, Life, Phase, Reason, RequestKind, RequestState
 from tests.loop.conftest import Log
 from tests.loop.world import ADAPTIVE, SOURCE, T0, UNPACED, WORKER, FakeFlink, FakeJob, World
@@ -685,6 +685,28 @@ def test_a_pin_waits_for_a_checkpoint_to_exist(world: World) -> None:
     job.checkpoints = good
     world.run(20)
     assert len(job.puts) == 1
+
+
+def test_a_pin_that_was_not_reached_says_so(world: World) -> None:
+    """What did not come about does not look as if it had: the status says why as long as the pin stands."""
+    world.store.set_command(pinned("3"))
+    job = world.add_job(rate=STEADY_RATE)
+    job.put_answer = PutAnswer(result=PutResult.REJECTED, status=400, message="enrich cannot have so many")
+    world.start()
+    world.run(200)
+    assert len(job.puts) == 1
+    assert "which Flink refused (rejected: enrich cannot have so many), and is not again: enrich 3→" in (
+        world.status().detail
+    )
+    job.put_answer, job.slots = None, 2
+    world.store.set_command(pinned("4", at=world.time.now))
+    world.run(900)
+    assert len(job.puts) == 2
+    assert "and not reached (" in world.status().detail
+    job.slots = 9
+    job.put(BY_HAND | {WORKER: Bounds(lower=1, upper=4)})
+    world.run(60)
+    assert world.status().detail.endswith(" UTC"), "it runs there now"
 
 
 def test_a_job_pinned_where_it_is_is_never_touched(world: World) -> None:
