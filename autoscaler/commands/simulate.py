@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -46,17 +47,15 @@ def simulate_command(wanted: Wanted) -> int:
         scenarios = [prepared(name, wanted.days, wanted.settings) for name in _named(wanted.scenarios)]
         policies = [policy_named(name) for name in wanted.policies]
         seeds = range(wanted.first_seed, wanted.first_seed + wanted.seeds)
+        if wanted.report is not None:
+            _make(wanted.report)
         tables = _timed(scenarios, policies, seeds)
+        _show(tables, as_json=wanted.as_json)
+        if wanted.report is not None:
+            _write(wanted.report, report(tables))
     except (ScenarioError, PolicyError) as error:
         print(f"autoscaler: {error}", file=sys.stderr)
         return BAD_INPUT
-    if wanted.report is not None:
-        _write(wanted.report, report(tables))
-    if wanted.as_json:
-        print_json([_document(table) for table in tables])
-    else:
-        for table in tables:
-            _print(table)
     worse = [table.scenario.name for table in tables if len(table.runs) > 1 and table.worse_in_all()]
     for name in worse:
         first, second = wanted.policies[:2]
@@ -70,7 +69,7 @@ def serve_command(
     """Serve a scenario over HTTP until SIGINT or SIGTERM; 2 for bad input."""
     stop = threading.Event()
     try:
-        if speed <= 0:
+        if not 0 < speed < math.inf:
             raise ScenarioError(f"--speed {speed:g}: more than 0 is needed")
         with SimServer(prepared(scenario, None, settings), seed, port, speed, clock) as server:
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -89,7 +88,7 @@ def prepared(name: str, days: float | None, settings: Sequence[str]) -> Scenario
     scenario = load_scenario(name)
     changes: dict[str, object] = {"settings": {**scenario.settings, **settings_of(settings)}}
     if days is not None:
-        if days <= 0:
+        if not 0 < days < math.inf:
             raise ScenarioError(f"--days {days:g}: more than 0 are needed")
         changes["hours"] = days * 24
     return scenario.model_copy(update=changes)
@@ -158,9 +157,16 @@ class Progress:
             print(f"\rsimulating {self._what}  {bar} {share:4.0%}", end="", file=sys.stderr, flush=True)
 
 
-def _write(folder: Path, page: str) -> None:
+def _make(folder: Path) -> None:
+    """Make the folder of the report, before the runs that take their time."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ScenarioError(f"--report {folder}: cannot be written: {error}") from error
+
+
+def _write(folder: Path, page: str) -> None:
+    try:
         (folder / "index.html").write_text(page, encoding="utf-8")
     except OSError as error:
         raise ScenarioError(f"--report {folder}: cannot be written: {error}") from error
@@ -168,6 +174,14 @@ def _write(folder: Path, page: str) -> None:
 
 
 # ------------------------------------------------------------------ printing
+
+
+def _show(tables: Sequence[Table], *, as_json: bool) -> None:
+    if as_json:
+        print_json([_document(table) for table in tables])
+        return
+    for table in tables:
+        _print(table)
 
 
 def _print(table: Table) -> None:

@@ -188,3 +188,5 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "burst": ("mean", "variation", "peak", "surge", "tau_s"),
     "leap": ("rate", "at", "within", "factor"),
 }
+
+DURATIONS = ("period", "minutes", "within", "tau", "tau_s", "noise_tau_s")

@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+
+import msgspec
+from msgspec.structs import asdict
 
 from autoscaler.case import Case, write_case
+from autoscaler.case.document import DelayedDocument, NeedDocument, Number
 from autoscaler.cluster import ClusterError, FlinkRest, JobDetails
 from autoscaler.loop.action import bounds_to_send, runs
 from autoscaler.loop.observe import Observer
@@ -28,6 +31,7 @@ from autoscaler.model import (
     Restart,
     Sample,
     Scaling,
+    Vertex,
     VertexId,
     Window,
     frozen,
@@ -40,6 +44,27 @@ from autoscaler.sim.virtual import VirtualTime
 from autoscaler.sim.yarn_documents import application_id
 
 POKE_TO_READ: Millis = 2_000
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """What an answer says of one vertex, as far as it is remembered; records per second."""
+
+    tpr: Number = None
+    expected_rate: Number = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer to a decision case, as far as it is followed and remembered."""
+
+    rescale: bool
+    parallelism: Mapping[VertexId, int] | None = None
+    vertices: Mapping[VertexId, Rates] | None = None
+    delayed_scale_down: Mapping[VertexId, DelayedDocument] | None = None
+    needs: Mapping[VertexId, list[NeedDocument]] | None = None
+
+
+_DECODER = msgspec.json.Decoder(Answer, strict=False)
+_NO_RATES = Rates()
 
 
 class Outside:
@@ -67,7 +92,8 @@ class Outside:
     def close(self) -> None:
         for stream in (self._program.stdin, self._program.stdout):
             if stream is not None:
-                stream.close()
+                with suppress(BrokenPipeError):  # what a program that ended did not read is not written again
+                    stream.close()
         self._program.terminate()
         self._program.wait(10)
 
@@ -96,20 +122,31 @@ class Outside:
         observed = self._observer.observe(details, self._policy, at, self._samples)
         reach = self._policy.metrics_window + self._policy.stabilization_interval + 2 * self._policy.decision_interval
         self._samples = (*(s for s in self._samples if s.at > at - reach), observed.sample)
+        if self._is_under_way(present, at):
+            return
         window = Window(topology=observed.topology, running_since=running_since, samples=self._samples)
         answer = self._answer(
             Case(window=window, history=self._history, policy=self._policy, cluster=self._shape, now=at, name=None)
         )
         self._history = replace(
             self._history,
-            delayed=_delayed(answer.get("delayed_scale_down") or {}),
-            needs=_needs(answer.get("needs") or {}),
+            delayed=_delayed(answer),
+            needs=_needs(answer),
         )
-        if answer.get("rescale"):
-            target = {v: int(answer["parallelism"].get(v, p)) for v, p in present.items()}
+        if answer.rescale:
+            target = {v: (answer.parallelism or {}).get(v, p) for v, p in present.items()}
             bounds = bounds_to_send(self._flink.requirements(own), present, target)
             self._flink.put_requirements(own, bounds)
+            self._asked = (at, target)
             self._history = _with_scalings(self._history, answer, present, target, at)
+
+    def _is_under_way(self, present: Mapping[VertexId, int], now: Millis) -> bool:
+        """Whether what was asked for last may still come."""
+        if self._asked is not None:
+            asked_at, target = self._asked
+            if dict(target) == present or now - asked_at >= self._policy.rescale_timeout:
+                self._asked = None
+        return self._asked is not None
 
     def _note_restart(self, running_since: Millis) -> None:
         """The newest restart took from its decision until the job ran again."""
@@ -118,7 +155,7 @@ class Outside:
             done = replace(restarts[-1], duration_s=round((self._time.now - restarts[-1].at) / 1000))
             self._history = replace(self._history, restarts=(*restarts[:-1], done))
 
-    def _answer(self, case: Case) -> dict[str, Any]:
+    def _answer(self, case: Case) -> Answer:
         assert self._program.stdin is not None
         assert self._program.stdout is not None
         line = ""
@@ -126,49 +163,48 @@ class Outside:
             self._program.stdin.write(json.dumps(write_case(case, APACHE, self._config)) + "\n")
             self._program.stdin.flush()
             line = self._program.stdout.readline()
-            answer = json.loads(line)
-            if not isinstance(answer, dict) or (answer.get("rescale") and "parallelism" not in answer):
-                raise ValueError("no answer to a decision case")
+            return _parsed(line, case.window.topology.vertices)
         except (OSError, ValueError) as error:
             said = f"answered {line.strip()!r:.200}" if line else "ended without an answer"
             raise PolicyError(f"exec:{self._command} {said}: {error}") from error
-        return answer
 
 
-def _delayed(document: Mapping[str, Any]) -> Mapping[VertexId, DelayedScaleDown]:
+def _parsed(line: str, vertices: Iterable[Vertex]) -> Answer:
+    """Read an answer about a job of these vertices. Raises ``ValueError`` for one that cannot be followed."""
+    answer = _DECODER.decode(line)
+    if answer.rescale and answer.parallelism is None:
+        raise ValueError("a rescale without `parallelism`")
+    for vertex in vertices:
+        wanted = (answer.parallelism or {}).get(vertex.id, vertex.parallelism)
+        if not 1 <= wanted <= vertex.max_parallelism:
+            raise ValueError(f"vertex {vertex.name} at {wanted}, which can have 1 to {vertex.max_parallelism} subtasks")
+    return answer
+
+
+def _delayed(answer: Answer) -> Mapping[VertexId, DelayedScaleDown]:
     return frozen(
         {
             vertex: DelayedScaleDown(
-                first=int(state["first"]),
+                first=state.first,
                 requests=tuple(
-                    DelayedRequest(
-                        at=int(each["at"]),
-                        parallelism=int(each["parallelism"]),
-                        outside_bounds=bool(each.get("outside_bounds")),
-                    )
-                    for each in state["requests"]
+                    DelayedRequest(at=each.at, parallelism=each.parallelism, outside_bounds=each.outside_bounds is True)
+                    for each in state.requests or ()
                 ),
             )
-            for vertex, state in document.items()
+            for vertex, state in (answer.delayed_scale_down or {}).items()
         }
     )
 
 
-def _needs(document: Mapping[str, Any]) -> Mapping[VertexId, tuple[Need, ...]]:
+def _needs(answer: Answer) -> Mapping[VertexId, tuple[Need, ...]]:
     return frozen(
-        {
-            vertex: tuple(
-                Need(at=int(each["at"]), parallelism=int(each["parallelism"]), ample=int(each["ample"]))
-                for each in needs
-            )
-            for vertex, needs in document.items()
-        }
+        {vertex: tuple(Need(**asdict(each)) for each in needs) for vertex, needs in (answer.needs or {}).items()}
     )
 
 
 def _with_scalings(
     history: History,
-    answer: Mapping[str, Any],
+    answer: Answer,
     present: Mapping[VertexId, int],
     target: Mapping[VertexId, int],
     at: Millis,
@@ -176,17 +212,13 @@ def _with_scalings(
     scalings = dict(history.scalings)
     for vertex, parallelism in target.items():
         if parallelism != present[vertex]:
-            said = (answer.get("vertices") or {}).get(vertex) or {}
+            said = (answer.vertices or {}).get(vertex, _NO_RATES)
             scaling = Scaling(
                 at=at,
                 from_parallelism=present[vertex],
                 to_parallelism=parallelism,
-                tpr=_finite(said.get("tpr")),
-                expected_rate=_finite(said.get("expected_rate")),
+                tpr=said.tpr,
+                expected_rate=said.expected_rate,
             )
             scalings[vertex] = (*scalings.get(vertex, ()), scaling)
     return replace(history, scalings=frozen(scalings), restarts=(*history.restarts, Restart(at=at)), delayed={})
-
-
-def _finite(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float | str) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
@@ -14,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from autoscaler.model import VertexId
-from autoscaler.sim.load import NEEDS
+from autoscaler.sim.load import DURATIONS, NEEDS
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -31,7 +32,7 @@ def vertex_id(name: str) -> VertexId:
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Load(BaseModel):
@@ -50,8 +51,10 @@ class Load(BaseModel):
         if missing or unknown:
             raise ValueError(f"shape {self.shape} needs {', '.join(NEEDS[self.shape])}; got {', '.join(given)}")
         for name, value in given.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise ValueError(f"{name} is {value!r}, a number is needed")
+            if name in DURATIONS and value <= 0:
+                raise ValueError(f"{name} is {value!r}, more than 0 is needed")
         return self
 
     @property
@@ -218,6 +221,10 @@ class Scenario(_Model):
                 raise ValueError(f"fault {fault.kind}: no vertex {fault.vertex!r}")
             if fault.kind in ("selectivity", "hot-key") and (fault.vertex is None or fault.value is None):
                 raise ValueError(f"fault {fault.kind} needs a vertex and a value")
+            if fault.kind == "selectivity" and (fault.value or 0.0) <= 0:
+                raise ValueError(f"fault selectivity: value is {fault.value!r}, a factor above 0 is needed")
+            if fault.kind == "hot-key" and not 0 <= (fault.value or 0.0) <= 1:
+                raise ValueError(f"fault hot-key: value is {fault.value!r}, a share from 0 to 1 is needed")
         return self
 
     @model_validator(mode="after")
@@ -266,7 +273,7 @@ def parse_scenario(text: str, source: str) -> Scenario:
     """Read a scenario. Raises ScenarioError."""
     try:
         document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that no calendar has
         raise ScenarioError(f"{source}: no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise ScenarioError(f"{source}: a scenario is a mapping with name, about, hours and job")

@@ -124,13 +124,41 @@ for line in sys.stdin:
         ("/no/such/program", "cannot be started"),
         (f"{shlex.quote(sys.executable)} -c 'print(42)'", "answered '42'"),
         (f"{shlex.quote(sys.executable)} -c 'pass'", "ended without an answer"),
+        ("true", "ended without an answer"),
+        ("yes '{}'", "missing required field `rescale`"),
+        ("""yes '{"rescale": true}'""", "a rescale without `parallelism`"),
+        (
+            f"""yes '{{"rescale": true, "parallelism": {{"{WORKER}": 0}}}}'""",
+            "vertex worker at 0, which can have 1 to 64",
+        ),
+        (f"""yes '{{"rescale": true, "parallelism": {{"{WORKER}": 65}}}}'""", "vertex worker at 65"),
+        (f"""yes '{{"rescale": true, "parallelism": {{"{WORKER}": "x"}}}}'""", "Expected `int`"),
+        ("""yes '{"rescale": false, "delayed_scale_down": {"a": []}}'""", "Expected `object`"),
     ],
-    ids=["missing", "nonsense", "silent"],
+    ids=["missing", "nonsense", "silent", "gone", "empty", "no-target", "none", "too-many", "no-number", "no-state"],
 )
 def test_a_program_that_does_not_answer_is_named(command: str, message: str) -> None:
     """The run ends, and the message names the command and what it did."""
     with pytest.raises(PolicyError, match=message):
         simulate(a_scenario(), policy_named(f"exec:{command}"), 1, hours=0.2)
+
+
+def test_another_program_is_not_asked_while_its_rescale_is_under_way() -> None:
+    """A program that wants one thing always is remembered to have asked once, however long its containers take."""
+    program = f"{shlex.quote(sys.executable)} -c {shlex.quote(INSISTS)}"
+    room = {"nodes": 1, "max_nodes": 2, "node_gb": 20, "task_manager_gb": 8, "slots_per_task_manager": 2}
+    run = simulate(a_scenario(cluster=room), policy_named(f"exec:{program}"), 1, hours=1)
+    assert [dict(change.after)[WORKER] for change in run.record.changes if change.is_rescale][-1] == 8
+
+
+INSISTS = f"""
+import sys, json
+for line in sys.stdin:
+    case = json.loads(line)
+    present = next(v["parallelism"] for v in case["vertices"] if v["id"] == "{WORKER}")
+    assert len(case["history"].get("{WORKER}", [])) <= 1, case["history"]
+    print(json.dumps({{"rescale": present != 8, "parallelism": {{"{WORKER}": 8}}}}), flush=True)
+"""
 
 
 def test_a_bad_setting_is_named() -> None:

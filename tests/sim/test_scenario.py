@@ -42,6 +42,12 @@ def test_all_workloads_ship() -> None:
         (("shape: steady", "shape: wild"), "shape 'wild' is none of"),
         (("rate: 100", "speed: 100"), "shape steady needs rate; got speed"),
         (("rate: 100", "rate: fast"), "rate is 'fast', a number is needed"),
+        (("rate: 100", "rate: .inf"), "rate is inf, a number is needed"),
+        (("rate: 100", "rate: 100, noise: 0.1, noise_tau_s: 0"), "noise_tau_s is 0, more than 0 is needed"),
+        (("steady, rate: 100", "cosine, mean: 9, amplitude: 1, period: 0"), "period is 0, more than 0 is needed"),
+        (("hours: 1", "hours: .inf"), "hours: Input should be a finite number"),
+        (("hours: 1", "hours: 1\nfaults: [{kind: selectivity, at: 1, vertex: b, value: 0}]"), "a factor above 0"),
+        (("hours: 1", "hours: 1\nfaults: [{kind: hot-key, at: 1, vertex: b, value: 2}]"), "a share from 0 to 1"),
         (('{"Source: a": 1}', "{c: 1}"), "vertex 'b': no vertex 'c' stands above it"),
         (("partitions: 4, ", ""), "needs a load and partitions"),
         (("name: b,", 'name: "Source: a",'), "two vertices"),
@@ -52,6 +58,7 @@ def test_all_workloads_ship() -> None:
         (("hours: 1", "hours: 1\ncluster: {nodes: 3, max_nodes: 1}"), "max_nodes is 1, less than nodes"),
         (("hours: 1", "hours: 1\ncluster: {task_manager_gb: 99}"), "does not fit a node"),
         (("name: mine", "name: [mine"), "no YAML"),
+        (("name: mine", "name: 2026-02-30"), "no YAML: day is out of range"),
     ],
 )
 def test_what_is_wrong_is_said(change: tuple[str, str], message: str) -> None:
