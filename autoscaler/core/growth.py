@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from autoscaler.core.alignment import align, is_alignable
 from autoscaler.core.estimators import rate
 from autoscaler.core.evaluate import is_behind, measure, upper_utilization
 from autoscaler.core.facts import Plan
 from autoscaler.core.fare import grows
 from autoscaler.core.graph import has_hash_input, inputs_of, outputs_by_vertex
 from autoscaler.core.history import was_ineffective
+from autoscaler.core.sizing import parallelism_bounds
+from autoscaler.core.throttle import subtasks_for, throttled_rates
 from autoscaler.core.vertex_rules import policy_of
 from autoscaler.model import BusyTimeAggregator, Limit, Vertex, VertexId
 
@@ -30,7 +34,8 @@ def growth_ceilings(plan: Plan) -> Mapping[VertexId, Ceiling]:
 
     Doubtful numbers are followed upwards only where lag says so too. A vertex at its limit that did not gain by its
     last growth is a bottleneck that more subtasks do not mend: it is named, and nothing that feeds it is grown for a
-    rate it will not take. A source cannot use more subtasks than partitions, nor can what it alone feeds.
+    rate it will not take. A source cannot use more subtasks than partitions, nor can what it alone feeds. No vertex is
+    grown for a rate that cannot come, as another that holds it up has all the subtasks it can have.
     """
     vertices = plan.facts.window.topology.vertices
     ceilings: dict[VertexId, Ceiling] = {}
@@ -46,7 +51,24 @@ def growth_ceilings(plan: Plan) -> Mapping[VertexId, Ceiling]:
             ceilings.setdefault(vertex.id, Ceiling(most, Limit.PARTITION_LIMITED))
         if vertex.id in feeding or vertex.id in spent:
             ceilings.setdefault(vertex.id, Ceiling(vertex.parallelism, Limit.BOTTLENECK))
+    _throttled(plan, ceilings)
     return ceilings
+
+
+def _throttled(plan: Plan, ceilings: dict[VertexId, Ceiling]) -> None:
+    """Limit vertices to the subtasks that what can reach them takes, where their data spreads evenly."""
+    rates = throttled_rates(plan)
+    for vertex in plan.facts.window.topology.vertices:
+        subtasks = subtasks_for(rates[vertex.id], vertex, plan) if vertex.id in rates else math.inf
+        policy = policy_of(vertex, plan.facts.policy)
+        lower, upper = parallelism_bounds(vertex, policy)
+        if subtasks >= upper:
+            continue
+        most = max(vertex.parallelism, math.ceil(subtasks))
+        if most > vertex.parallelism and is_alignable(vertex):
+            most = align(vertex, most, policy.alignment, lower, upper).parallelism
+        if vertex.id not in ceilings or most < ceilings[vertex.id].parallelism:
+            ceilings[vertex.id] = Ceiling(most, Limit.BOTTLENECK)
 
 
 def bottleneck(vertex: Vertex, plan: Plan) -> Limit | None:

@@ -60,7 +60,8 @@ class Capacities:
     def smallest(self, vertex: VertexSpec, rate: float) -> int:
         """The least parallelism at which a vertex, on TaskManagers of mean speed, can process a rate."""
         best = self._best.setdefault(vertex.id, [])  # what each parallelism from 1 on, or a smaller one, can do
-        while (not best or best[-1] < rate) and len(best) < (vertex.partitions or vertex.max_parallelism):
+        most = min(vertex.partitions or vertex.max_parallelism, vertex.max_parallelism)
+        while (not best or best[-1] < rate) and len(best) < most:
             p = len(best) + 1
             best.append(max(best[-1] if best else 0.0, self.plant(vertex, p, [1.0] * p).total))
         return min(bisect_left(best, rate) + 1, len(best))

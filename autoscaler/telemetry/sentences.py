@@ -39,7 +39,7 @@ LIMIT_WORDS: Mapping[Limit, str] = {
     Limit.LAG_GROWS: "kept, the lag of a source before it grows",
     Limit.SINK_LIMITED: "not grown, more subtasks did not help the last time and nothing is after it",
     Limit.HOT_KEY: "not grown, one of its subtasks has most of the work",
-    Limit.BOTTLENECK: "not grown, what it feeds or what feeds it is at a limit that subtasks do not lift",
+    Limit.BOTTLENECK: "not grown further, what it feeds or what feeds it is at a limit that subtasks do not lift",
     Limit.PARTITION_LIMITED: "not grown, its source has no more partitions",
     Limit.CAPACITY: "held by what the cluster can give",
     Limit.TASK_MANAGER: "raised to whole TaskManagers",

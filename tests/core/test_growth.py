@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from msgspec import structs
 
-from autoscaler.model import BusyTimeAggregator, Decision, History, Limit, Reason, VertexRule, Window
+from autoscaler.model import Alignment, BusyTimeAggregator, Decision, History, Limit, Reason, VertexRule, Window
 from tests.core.builders import MINUTE, NOW, a_decision, a_scaling, a_vertex, a_window, counter
 
 BUSY = {"load": 1.0, "accumulated_busy_ms": counter(4_000)}
@@ -176,6 +177,100 @@ def test_a_follower_is_not_grown_either() -> None:
     assert decision.parallelism["a"] > 4
     assert decision.parallelism["c"] == 4
     assert decision.sizings["c"].limits[-1] is Limit.SINK_LIMITED
+
+
+# ------------------------------------------------------------------ rates that cannot come
+
+# 1,000 records/s are read, 1,400/s arrive and some wait.
+BEHIND = GROWING
+
+
+def test_nothing_is_grown_for_a_rate_a_full_vertex_holds_back() -> None:
+    """A vertex at its largest parallelism sets the pace: the rest is sized for what it lets through, not for lag."""
+    vertices = (a_vertex("a"), a_vertex("b", "a", max_parallelism=4), a_vertex("c", "b"))
+    values = {"a": {"load": 0.4, **BEHIND}, "b": {"load": 1.0}, "c": {"load": 0.8}}
+    decision = decided(a_window(*vertices, values=values))
+    assert decision.parallelism == {"a": 4, "b": 4, "c": 7}, "1,000/s at 312/s for each, half busy"
+    assert limits(decision)["a"] == limits(decision)["c"] == (Limit.BOTTLENECK,)
+    free = decided(a_window(vertices[0], a_vertex("b", "a"), vertices[2], values=values))
+    assert min(free.parallelism[each] for each in "bc") > 7
+
+
+def test_a_source_out_of_partitions_sets_the_pace() -> None:
+    """So it does below its upper utilization, and however long the backlog is: no growth brings more of it."""
+    vertices = (a_vertex("a", source_partitions=4), a_vertex("b", "a"))
+    values: dict[str, Any] = {"a": {"load": 0.95, "lag": [9e7 + 6e4 * n for n in range(6)]}, "b": {"load": 0.45}}
+    decision = decided(a_window(*vertices, values=values))
+    assert decision.reason is Reason.STEADY
+    assert {vertex: told[-1] for vertex, told in limits(decision).items()} == {
+        "a": Limit.PARTITION_LIMITED,
+        "b": Limit.BOTTLENECK,
+    }
+
+
+@pytest.mark.parametrize(("excluded", "grown"), [(True, False), (False, True)])
+def test_a_vertex_that_is_left_alone_sets_the_pace(excluded: bool, grown: bool) -> None:
+    """What an operator keeps as it is will not do more either."""
+    values = {"a": {"load": 0.45, **BEHIND}, "b": {"load": 1.0}}
+    window = a_window(a_vertex("a"), a_vertex("b", "a"), values=values)
+    decision = decided(window, vertex_rules={"b": VertexRule(excluded=excluded)})
+    assert (decision.parallelism["a"] > 4) is grown
+
+
+def test_the_tightest_limit_leaves_the_rest_to_the_others() -> None:
+    """What a source cannot send is no reason to hold another one that shares a vertex with it."""
+    slow, free = a_vertex("a", max_parallelism=4), a_vertex("x")
+    shared = a_vertex("b", "a", "x", max_parallelism=8)
+    values: dict[str, Any] = {
+        "a": {"load": 1.0, "lag": [6e5 * n for n in range(6)]},
+        "x": {"load": 1.0},
+        "b": {"load": 0.9, "records_in": counter(2_000)},
+    }
+    decision = decided(a_window(slow, free, shared, values=values))
+    assert decision.parallelism == {"a": 4, "x": 8, "b": 8}, "the 2,000/s that come need 8 subtasks at half their time"
+    assert "x" not in limits(decision)
+
+
+def test_of_two_limits_the_second_counts_what_the_first_lets_through() -> None:
+    """Each source is held by the tighter of the limits before it."""
+    vertices = (
+        a_vertex("a", max_parallelism=4),
+        a_vertex("x"),
+        a_vertex("b", "a", "x", max_parallelism=4),
+        a_vertex("c", "x"),
+    )
+    values: dict[str, Any] = {
+        "a": {"load": 1.0, "lag": [3e5 * n for n in range(6)]},
+        "x": {"load": 0.4, **BEHIND},
+        "b": {"load": 1.0, "records_in": counter(2_000)},
+        "c": {"load": 0.4},
+    }
+    decision = decided(a_window(*vertices, values=values))
+    assert decision.parallelism == dict.fromkeys("axbc", 4)
+
+
+def test_what_a_limit_lets_through_is_aligned() -> None:
+    """Key groups spread evenly over what is granted, as they do over what is asked for."""
+    vertices = (a_vertex("a", max_parallelism=4), a_vertex("b", "a", strategy="HASH"))
+    values = {"a": {"load": 1.0, **BEHIND}, "b": {"load": 0.8}}
+    evenly = decided(a_window(*vertices, values=values), alignment=Alignment.EVENLY_SPREAD)
+    assert evenly.parallelism["b"] == 8
+
+
+@pytest.mark.parametrize(
+    ("values", "policy"),
+    [
+        ({"a": {"lag": [0.0] * 5 + [math.inf]}}, {}),
+        ({"b": {"records_in": None, "records_in_per_s": None}}, {}),
+        ({"b": {"load": 1.0}}, {"utilization_target": 0.0}),
+    ],
+    ids=["endless", "unknown", "no target"],
+)
+def test_where_rates_are_not_known_nothing_is_held_back(values: Any, policy: dict[str, Any]) -> None:
+    """Only numbers that can be compared limit anybody."""
+    vertices = (a_vertex("a", max_parallelism=4), a_vertex("b", "a"))
+    window = a_window(*vertices, values={"a": {"load": 1.0, **BEHIND} | values.get("a", {}), "b": values.get("b", {})})
+    assert Limit.BOTTLENECK not in decided(window, **policy).sizings["b"].limits
 
 
 # ------------------------------------------------------------------ lag keeps from shrinking
