@@ -13,8 +13,20 @@ from pathlib import Path
 from time import perf_counter
 
 from autoscaler.commands.output import print_json, print_table, say
+from autoscaler.loop import VALIDATORS
 from autoscaler.model import Millis
-from autoscaler.sim import Policy, PolicyError, Scenario, ScenarioError, load_scenario, policy_named, shipped
+from autoscaler.options import EMR, Severity, check, layer_of, profile_layer, resolve
+from autoscaler.options.names import named
+from autoscaler.sim import (
+    SHORTEST_HOURS,
+    Policy,
+    PolicyError,
+    Scenario,
+    ScenarioError,
+    load_scenario,
+    policy_named,
+    shipped,
+)
 from autoscaler.sim.compare import Table, run_all
 from autoscaler.sim.report import report
 from autoscaler.sim.scores import TITLES, Estimate, ratios, summarized
@@ -47,6 +59,8 @@ def simulate_command(wanted: Wanted) -> int:
         scenarios = [prepared(name, wanted.days, wanted.settings) for name in _named(wanted.scenarios)]
         policies = [policy_named(name) for name in wanted.policies]
         seeds = range(wanted.first_seed, wanted.first_seed + wanted.seeds)
+        for warning in dict.fromkeys(found for scenario in scenarios for found in doubtful_settings(scenario)):
+            print(f"autoscaler: warning: {warning}", file=sys.stderr)
         if wanted.report is not None:
             _make(wanted.report)
         tables = _timed(scenarios, policies, seeds)
@@ -88,10 +102,21 @@ def prepared(name: str, days: float | None, settings: Sequence[str]) -> Scenario
     scenario = load_scenario(name)
     changes: dict[str, object] = {"settings": {**scenario.settings, **settings_of(settings)}}
     if days is not None:
-        if not 0 < days < math.inf:
-            raise ScenarioError(f"--days {days:g}: more than 0 are needed")
+        if not SHORTEST_HOURS / 24 <= days < math.inf:
+            raise ScenarioError(f"--days {days:g}: a minute at least is needed, which is 0.0007")
         changes["hours"] = days * 24
     return scenario.model_copy(update=changes)
+
+
+def doubtful_settings(scenario: Scenario) -> Sequence[str]:
+    """What of a scenario's settings can be used, but was probably not meant. Raises ScenarioError for the rest."""
+    known = {"taskmanager.memory.process.size": f"{scenario.cluster.task_manager_gb:.0f} gb"}
+    layers = [profile_layer(EMR), layer_of("cluster", known), layer_of(scenario.name, scenario.settings)]
+    found = check(resolve(layers), VALIDATORS)
+    wrong = [problem.message for problem in found if problem.severity is Severity.ERROR]
+    if wrong:
+        raise ScenarioError(f"settings: {'; '.join(wrong)}")
+    return [problem.message for problem in found if problem.severity is Severity.WARNING]
 
 
 def _named(names: Sequence[str]) -> Sequence[str]:
@@ -99,13 +124,14 @@ def _named(names: Sequence[str]) -> Sequence[str]:
 
 
 def settings_of(pairs: Sequence[str]) -> Mapping[str, str]:
-    """The options of a command line. Raises ScenarioError."""
+    """The options of a command line, with or without ``job.autoscaler.``. Raises ScenarioError."""
     found = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise ScenarioError(f"--set {pair}: write it as KEY=VALUE, such as job.autoscaler.utilization.target=0.6")
-        found[key.strip()] = value.strip()
+        option = named(key.strip())
+        found[key.strip() if option is None else option.text] = value.strip()
     return found
 
 

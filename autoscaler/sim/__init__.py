@@ -7,10 +7,11 @@ what can be measured of it, ``edge`` what is told over REST. ``drive`` runs the 
 
 from autoscaler.sim.drive import Run, simulate
 from autoscaler.sim.policies import Policy, PolicyError, policy_named
-from autoscaler.sim.scenario import Scenario, ScenarioError, load_scenario, shipped
+from autoscaler.sim.scenario import SHORTEST_HOURS, Scenario, ScenarioError, load_scenario, shipped
 from autoscaler.sim.scores import Scores
 
 __all__ = [
+    "SHORTEST_HOURS",
     "Policy",
     "PolicyError",
     "Run",

@@ -147,11 +147,13 @@ class _Watched:
             wanted, present = bounds[vertex].upper, job.parallelism[vertex]
             if wanted < present and demands[vertex] >= SATURATED * job.flow.stages[i].plant.total:
                 found.append("shrank a saturated vertex")
-            if wanted > max(self._cap(vertex), present):
+            if wanted > max(self._cap(vertex), present, job.requirements[vertex].upper):
                 found.append("went over a cap")
         fetched = job.metrics.held(self._cluster.now)
         old = fetched is None or self._cluster.now - fetched.at > OLD_AFTER
-        if old or job.no_metrics or job.nan_busy:
+        # To give up what did not come rests on no metrics.
+        decided = any(b.upper not in (job.parallelism[v], job.requirements[v].upper) for v, b in bounds.items())
+        if decided and (old or job.no_metrics or job.nan_busy):
             found.append("acted on stale or absent data")
         if job.phase is not Phase.RUNNING:
             found.append("changed something during a restart")

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from autoscaler.model import VertexId
 from autoscaler.sim.load import DURATIONS, NEEDS
 
+SHORTEST_HOURS = 1 / 60  # curves and scores are of minutes
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -189,7 +190,7 @@ class Scenario(_Model):
 
     name: str
     about: str
-    hours: Positive
+    hours: float = Field(ge=SHORTEST_HOURS)
     flink: str = "1.20.1"
     settings: Mapping[str, str] = Field(default_factory=dict)
     job: JobSpec

@@ -51,6 +51,16 @@ def test_settings_change_what_is_done(scenario: str, capsys: pytest.CaptureFixtu
     assert document["policies"]["ours"]["scores"]["rescales_per_day"]["mean"] > 0
 
 
+def test_what_is_probably_not_meant_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A key may lack its prefix; one that is mistyped is told, as otherwise it would just have no effect."""
+    report = ["--days", "0.0007", "--report", str(tmp_path)]
+    assert main(["simulate", "flat", *report, "--set", "vertex.max-parallelism=1", "--set", "quota.memory=8 gb"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert main(["simulate", "flat", *report, "--set", "job.autoscaler.utilization.targt=0.5"]) == 0
+    assert "warning: job.autoscaler.utilization.targt is not an option; did you mean" in capsys.readouterr().err
+    assert (tmp_path / "index.html").is_file(), "of a minute too"
+
+
 def test_policies_are_compared_on_the_same_seeds(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A column for each, and the ratio of the first to each other with its interval."""
     assert main(["simulate", scenario, "--compare", "ours,none,static-peak", "--seeds", "2"]) == 0
@@ -78,8 +88,13 @@ def test_the_report_is_one_page_that_needs_nothing_else(scenario: str, tmp_path:
     [
         (["nosuch"], "nosuch: neither a file nor a scenario"),
         (["flat", "--set", "x"], "--set x: write it as KEY=VALUE"),
-        (["flat", "--days", "-1"], "--days -1: more than 0 are needed"),
-        (["flat", "--days", "nan"], "--days nan: more than 0 are needed"),
+        (["flat", "--days", "-1"], "--days -1: a minute at least is needed"),
+        (["flat", "--days", "nan"], "--days nan: a minute at least is needed"),
+        (["flat", "--days", "1e-5"], "--days 1e-05: a minute at least is needed"),
+        (
+            ["flat", "--set", "excluded.periods=0 0 2 * * *"],
+            "must have ? as either its day of month or its day of week",
+        ),
         (["flat", "--serve", "0", "--speed", "nan"], "--speed nan: more than 0 is needed"),
         (["flat", "--report", "/dev/null/report"], "--report /dev/null/report: cannot be written"),
         (["flat", "--policy", "magic"], "policy 'magic' is none of ours, reference"),

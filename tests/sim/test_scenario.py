@@ -37,7 +37,7 @@ def test_all_workloads_ship() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("hours: 1", "hours: 0"), "hours: Input should be greater than 0"),
+        (("hours: 1", "hours: 0"), "hours: Input should be greater than or equal to 0.0166"),
         (("hours: 1", "hour: 1"), "hour: Extra inputs"),
         (("shape: steady", "shape: wild"), "shape 'wild' is none of"),
         (("rate: 100", "speed: 100"), "shape steady needs rate; got speed"),

@@ -103,6 +103,14 @@ def test_a_sound_request_breaks_nothing() -> None:
     assert broken_by(bounds(3)) == ()
 
 
+def test_giving_up_what_did_not_come_breaks_nothing() -> None:
+    """What the job was submitted with, above a cap or not, is nobody's fault, and lowering it to what runs rests on
+    nothing that was measured."""
+    many = {"start_parallelism": 40}
+    assert broken_by(bounds(32, source=32), job=many, kind="metric-gap") == ()
+    assert broken_by(bounds(40, source=40), job=many) == ()
+
+
 @pytest.mark.parametrize(
     ("asked", "circumstances", "what"),
     [
