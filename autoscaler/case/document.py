@@ -18,7 +18,9 @@ Document = Mapping[str, Any]
 
 LARGEST = 2**63 - 1
 Whole = Annotated[int, Meta(ge=-LARGEST, le=LARGEST)]
-Parallelism = Annotated[int, Meta(ge=1, le=LARGEST)]
+LARGEST_INT = 2**31 - 1  # as Flink counts subtasks, key groups and partitions; beyond it alignment would take for ever
+Parallelism = Annotated[int, Meta(ge=1, le=LARGEST_INT)]
+Partitions = Annotated[int, Meta(ge=-LARGEST_INT, le=LARGEST_INT)]
 Number = float | None
 
 # Of the parts of a document none is part of a cycle, so the collector need not look at the many of them: gc=False.
@@ -37,7 +39,7 @@ class VertexDocument(Struct, frozen=True, gc=False):
     inputs: list[InputDocument] | None = None
     finished: bool | None = None
     slot_sharing_group: Any = None
-    source_partitions: Whole | None = None
+    source_partitions: Partitions | None = None
 
 
 class JobValuesDocument(Struct, frozen=True, gc=False):

@@ -91,7 +91,7 @@ def _fallen_back(current: int, wanted: int, spread: int, lower: int) -> Aligned:
     If that turns growing into not growing, or shrinking into not shrinking, the current parallelism stays.
     """
     share = spread // wanted
-    candidate = next((each for each in range(wanted, 0, -1) if spread // each > share), 0)
+    candidate = spread // (share + 1)  # the largest with a larger least share, 0 if there is none
     if candidate == 0 or spread % candidate != 0:
         candidate += 1
     candidate = max(candidate, lower)

@@ -123,6 +123,9 @@ def test_extras(profile: str | None, extras: bool | None, expected: bool) -> Non
         pytest.param({"vertices": [A | {"source_partitions": "many"}]}, "many", id="partitions-are-a-word"),
         pytest.param({"vertices": [A | {"source_partitions": [1]}]}, "is [1]", id="partitions-are-a-list"),
         pytest.param({"vertices": [A | {"max_parallelism": 10**30}]}, "max_parallelism is", id="too-parallel"),
+        pytest.param(
+            {"vertices": [A | {"source_partitions": 2**62}]}, "source_partitions is 46116", id="no-end-of-them"
+        ),
         pytest.param({"vertices": [A | {"inputs": [{"id": "b"}]}]}, "unknown input b", id="unknown-input"),
         pytest.param({"vertices": [A | {"inputs": [{"id": "a"}]}]}, "in a circle: a, a", id="circle"),
         pytest.param({"restarts": [{"at": 1, "duration_s": 10**400}]}, "duration_s is", id="endless-restart"),
