@@ -37,6 +37,13 @@ def test_slots_are_packed_or_spread() -> None:
     assert placement(3, [1, 0, 2], packs=True) == placement(3, [1, 0, 2], packs=False) == [0, 2, 2]
 
 
+def test_a_job_starts_within_its_largest_parallelism() -> None:
+    """However many partitions there are: Flink would refuse every later request otherwise."""
+    load = {"shape": "steady", "rate": 9_000}
+    wide = a_scenario(load=load, source={"partitions": 60, "max_parallelism": 3}, job={"start_parallelism": None})
+    assert a_cluster(wide).job.initial[SOURCE] == 3
+
+
 def test_a_restart_costs_its_downtime_and_the_replay() -> None:
     """Down for 20 s at 1,000/s, 30 s after a checkpoint: exactly 20,000 + 30,000 records of lag when it runs again."""
     cluster = after(a_cluster(), 60 + 30)
