@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -259,10 +260,12 @@ def _unknown(
 
 
 def _number(text: str | None) -> float | None:
+    """A limit as a number; one without end is none."""
     try:
-        return float(text) if text is not None else None
+        number = float(text) if text is not None else math.inf
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _memory(text: str | None) -> float | None:

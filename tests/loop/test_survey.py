@@ -126,6 +126,7 @@ def test_what_a_task_manager_takes(managers: Sequence[TaskManager], shape: Clust
         ({"slotmanager.max-total-resource.cpu": "7.5"}, [("slotmanager.max-total-resource.cpu", 3)]),
         ({"slotmanager.number-of-slots.max": "7"}, [("slotmanager.number-of-slots.max", 3)]),
         ({"slotmanager.max-total-resource.memory": "much", "slotmanager.number-of-slots.max": "many"}, []),
+        ({"slotmanager.max-total-resource.cpu": "Infinity", "slotmanager.number-of-slots.max": "NaN"}, []),
     ],
 )
 def test_ceilings(config: dict[str, str], ceilings: list[tuple[str, int]]) -> None:
