@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
-from autoscaler.core.evaluate import edge_ratio, measure
+from autoscaler.core.evaluate import edge_ratio, measure, upper_utilization
 from autoscaler.core.facts import Plan
 from autoscaler.core.graph import inputs_of
 from autoscaler.core.rounding import quotient
@@ -47,9 +47,12 @@ def throttled_rates(plan: Plan) -> Rates:
 
 
 def subtasks_for(rate: float, vertex: Vertex, plan: Plan) -> float:
-    """Return how many subtasks a rate takes at the target utilization; infinitely many where that is not known."""
-    tpr, target = plan.evaluated.vertices[vertex.id].tpr, policy_of(vertex, plan.facts.policy).utilization_target
-    each = quotient(tpr or 0.0, vertex.parallelism) * target
+    """Return how many subtasks a rate takes: those there are if they carry it within the upper utilization, else what
+    it takes at the target utilization; infinitely many where that is not known."""
+    tpr, policy = plan.evaluated.vertices[vertex.id].tpr or 0.0, policy_of(vertex, plan.facts.policy)
+    if rate <= tpr * min(1.0, upper_utilization(policy)):
+        return vertex.parallelism
+    each = quotient(tpr, vertex.parallelism) * policy.utilization_target
     return quotient(rate, each) if each > 0 else math.inf
 
 
