@@ -47,6 +47,7 @@ BREAKS = (
         "loop/action.py",
         "    if dict(live) == dict(request.requirements):\n        return replace(request, state=RequestState.SENT",
         "    if False:\n        return replace(request, state=RequestState.SENT",
+        seed=15,
     ),
     Break(
         "what was asked for is not asked for again",
@@ -59,19 +60,22 @@ BREAKS = (
         "a rescale in flight is watched to its end",
         "core/lifecycle.py",
         "    if waited < policy.rescale_timeout:\n",
-        "    if waited < policy.rescale_timeout // 10:\n",
+        "    if waited // 1000 < policy.rescale_timeout:\n",
+        seed=28,
     ),
     Break(
         "nothing else is sent while one is in flight",
         "loop/watch.py",
         '        self.open, self.looked, self.waits_for = request, False, ""\n',
         '        self.open, self.looked, self.waits_for = None, False, ""\n',
+        seed=2,
     ),
     Break(
         "a vertex that is saturated, holds up others or falls behind is not shrunk",
         "core/protection.py",
         "    return next((limit for limit, objects in OBJECTIONS if objects(vertex, findings)), None)\n",
-        "    return Limit.DOUBTFUL if vertex.id in findings.doubts else None\n",
+        "    return Limit.DOUBTFUL if is_doubtful(vertex, findings) else None\n",
+        seed=39,
     ),
     Break(
         "nothing is shrunk on doubtful data",
@@ -84,36 +88,42 @@ BREAKS = (
         "store/codec.py",
         '        of_job["doubts"] = tuple(of_job["doubts"])\n',
         '        of_job["doubts"] = ()\n',
+        seed=11,
     ),
     Break(
         "nothing is grown on doubtful data without lag",
         "core/growth.py",
         "    _doubtful(plan, ceilings)\n",
         "",
+        seed=3,
     ),
     Break(
         "what the cluster cannot give is not asked for",
         "core/capacity.py",
         "    if limit is None or wanted <= limit:\n",
         "    if True:\n",
+        seed=3,
     ),
     Break(
         "the budget holds",
         "core/pacing.py",
         "    if wish.behind_ms is not None or not 0 < policy.rescale_budget <= used:\n",
         "    if True:\n",
+        seed=2,
     ),
     Break(
         "an overdraft is said",
         "core/pacing.py",
         "    used = _spent(past, now)\n    if wish.behind_ms is None or",
         "    used = _spent(past, now)\n    if True or wish.behind_ms is None or",
+        seed=13,
     ),
     Break(
         "rescales keep their distance",
         "core/pacing.py",
         "    if last is None or now - last >= gap:\n",
         "    if True or last is None or now - last >= gap:\n",
+        seed=3,
     ),
     Break(
         "a bad target is remembered",
@@ -134,44 +144,61 @@ BREAKS = (
         "core/pacing.py",
         "    if len(undone) < 2 or not",
         "    if True or len(undone) < 2 or not",
-        seed=10,
+        seed=13,
     ),
     Break(
         "what was needed within the grace period is kept",
         "core/needs.py",
         "        if needs:\n            found[vertex.id] = needs\n",
         "",
+        seed=26,
+    ),
+    Break(
+        "what has just grown is not shrunk",
+        "core/protection.py",
+        "    return grown_at is not None and facts.now - grown_at < facts.policy.scale_up_grace_period\n",
+        "    return False\n",
+        seed=39,
     ),
     Break(
         "the right to act is asked for once more before each PUT",
         "loop/sender.py",
         "_put(subject.flink, request, self._env.leadership.last_objection), topology)",
         "_put(subject.flink, request, lambda: None), topology)",
+        seed=1,
     ),
     Break(
         "an answer on the right to act is good for two seconds",
         "loop/leadership.py",
         "    if passed <= GOOD_FOR:\n",
         "    if True:\n",
+        seed=9,
     ),
     Break(
         "only the daemon beside the active ResourceManager acts",
         "loop/leadership.py",
         "    if e.own.addresses is None or e.active in e.own.addresses:\n",
         "    if True:\n",
+        seed=1,
     ),
     Break(
         "only the daemon that holds the lease acts",
         "loop/leadership.py",
         "    if e.lease is not None and e.lease.holder == e.holder:\n",
         "    if e.lease is not None:\n",
+        seed=1,
     ),
     Break(
         "one failure does not end the loop",
         "loop/job.py",
         "        except StoreUnavailable as error:\n            store_failed(self._env, error)\n"
+        "            return self._onward(now)\n"
+        "        except Exception as error:  # one job's failure must not stop the others, whatever it is\n"
+        '            self._env.journal.error("pass failed", error, job=str(self.subject.key))\n'
+        '            self._show(now, Reason.ERROR, f"unexpected {type(error).__name__}: {error}")\n'
         "            return self._onward(now)\n",
         "",
+        seed=15,
     ),
 )
 

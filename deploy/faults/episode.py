@@ -14,6 +14,7 @@ from autoscaler.sim.drive import BEGAN, CLUSTER
 from autoscaler.sim.edge import Edge
 from autoscaler.sim.job import Phase
 from autoscaler.sim.virtual import VirtualTime
+from autoscaler.sim.yarn import TaskManager
 from faults.masters import ADDRESSES, Masters
 from faults.memory import Database
 from faults.observer import Observer, Violation
@@ -25,6 +26,8 @@ STEP: Millis = 60_000
 COLD_START = 0.3  # of a daemon's beginnings meet an application that does not answer
 EVENTFUL = 0.12  # of steps bring more than a bad answer
 LULL, STORM = (2, 6), (20, 60)  # minutes
+FLAPPING = 12  # of so many seeds one has a spell in which TaskManagers are lost time and again
+LOSSES, LOSS_EVERY = 5, 7 * STEP
 FREEZES: tuple[Millis, ...] = (3_000, 30_000, 240_000, 400_000)  # the longer ones outlast a lease
 
 
@@ -93,6 +96,8 @@ class Episode:
     def run(self) -> None:
         self._weather.arm_crash()
         self._begin()
+        if self._world.seed % FLAPPING == 5:
+            self._plan_losses()
         stormy = BEGAN + self._world.stormy
         end = BEGAN + round(self._world.scenario.hours * 3_600_000)
         ends_early = self._world.seed % 16 == 7
@@ -257,7 +262,14 @@ class Episode:
     def _room_taken(self) -> None:
         """Another tenant takes all free room for a while, so that containers are never granted."""
         self._weather.happened("room taken")
+        give_back = self._take_room()
+        self._later(self._draw.randint(3, 25) * STEP, give_back)
+
+    def _take_room(self, of: TaskManager | None = None) -> Callable[[], None]:
+        """Take what is free, and what a TaskManager is about to leave; return how to give it back."""
         taken = [(node, node.free_mb) for node in self._cluster.yarn.nodes]
+        if of is not None:
+            taken.append((of.node, self._cluster.yarn.task_manager_mb))
         for node, memory in taken:
             node.used_mb += memory
 
@@ -266,7 +278,25 @@ class Episode:
                 node.used_mb -= memory
             self._cluster.yarn.settle(self._cluster.now)
 
-        self._later(self._draw.randint(3, 25) * STEP, give_back)
+        return give_back
+
+    def _plan_losses(self) -> None:
+        """Have the job's parallelism change time and again without anybody having asked for it."""
+        latest = max(2 * STEP, self._world.stormy - LOSSES * LOSS_EVERY)
+        first = BEGAN + random.Random(f"losses/{self._world.seed}").randrange(STEP, latest)
+        for number in range(LOSSES):
+            self._time.at(first + number * LOSS_EVERY, self._lose_worker, name=f"loss {number}")
+
+    def _lose_worker(self) -> None:
+        """A TaskManager is lost, and for a while there is no room for another."""
+        yarn, holder = self._cluster.yarn, self._cluster.pool.holder
+        if self._weather.calm or not holder.registered:
+            return
+        self._weather.happened("TaskManager lost, no room")
+        lost = holder.registered[0]
+        give_back = self._take_room(lost)
+        yarn.release(holder, lost, self._time.now, lost=True)
+        self._time.at(self._time.now + LOSS_EVERY // 2, give_back, name="room after a loss")
 
     def _bad_target(self) -> None:
         """What the daemon asks for next does not run well: the job restarts again and again at it."""

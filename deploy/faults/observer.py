@@ -235,7 +235,10 @@ class Observer:
                 self.found(SATURATED, f"saturated for {(put.at - since) // 1000} s: {self._said(put)}")
 
     def _judge_grace(self, put: Put) -> None:
-        """What grew within the period is not shrunk, nor a source below what arrived at it then would have taken."""
+        """What grew within the period is not shrunk, nor anything below what it needed then, in a pass that could tell.
+
+        Needs are kept by twelfths of the period, which are forgotten as a whole.
+        """
         since = put.at - self._promises.grace + MINUTE
         if put.kind not in _CHOSEN or max(self._host.jumped_at, self._began_anew_at) >= since:
             return
@@ -244,30 +247,31 @@ class Observer:
             grown = [v for v in shrunk if each.body[v].upper > max(each.present[v], each.former[v].upper)]
             if each.at > since and grown:
                 self.found(GRACE, f"{(put.at - each.at) // 1000} s after it grew: {self._said(put)}")
+        since += self._promises.grace // 12
         if self.truth.blind_at >= since - self._promises.window:
             return
         sized = [at for sender in self.sender for at in sender.sized_at if since < at < put.at]
+        told = [at for at in sized if not self._doubts(at - self._promises.window - MINUTE, at)]
         for vertex in shrunk:
-            least = max((self.truth.least(vertex, at) for at in sized), default=0.0)
-            if put.body[vertex].upper < least:
-                self.found(GRACE, f"{least:.1f} subtasks were needed since: {self._said(put)}")
+            needed = max((self.truth.needed(vertex, at) for at in told), default=0.0)
+            if put.body[vertex].upper < needed:
+                self.found(GRACE, f"{needed:.1f} subtasks were needed since: {self._said(put)}")
 
     def _judge_doubt(self, put: Put) -> None:
         """By the samples that must have been in the window of the decision, whether or not it was sent at once."""
         free = self.truth.lag_free_since
         without_lag = free is not None and put.at - free >= self._promises.window + 3 * MINUTE
-        for doubt in self._doubts(put):
+        began = max(self._cluster.job.running_since, self._host.jumped_at)
+        for doubt in self._doubts(max(began, put.at - self._promises.window + SLACK), put.at):
             said = f"{(put.at - doubt.at) // 1000} s after doubtful details: {self._said(put)}"
             if any(doubt.vertex in (None, vertex) for vertex in self._shrunk(put)):
                 self.found(DOUBTFUL_SHRINK, said)
             if without_lag and any(doubt.vertex in (None, vertex) for vertex in self._grown(put)):
                 self.found(DOUBTFUL_GROWTH, said)
 
-    def _doubts(self, put: Put) -> list[Doubt]:
-        began = max(self._cluster.job.running_since, self._host.jumped_at)
-        oldest = put.at - self._promises.window + SLACK
+    def _doubts(self, since: Millis, until: Millis) -> list[Doubt]:
         known = [doubt for sender in self.sender for doubt in sender.doubts]
-        return [each for each in known if each.sampled and each.at > max(began, oldest)]
+        return [each for each in known if each.sampled and since < each.at <= until]
 
     def _judge_capacity(self, put: Put, intent: Request | None) -> None:
         job, yarn = self._cluster.job, self._cluster.yarn

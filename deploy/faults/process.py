@@ -196,11 +196,14 @@ class Process(Watcher):
             self._guarded(step)
 
     def _guarded(self, step: Callable[[], None]) -> None:
+        """As under the daemon's scheduler, a step that fails is a line in the log and has no successor."""
         try:
             step()
         except Killed:
             self.die()
             self._site.ended()
+        except Exception as error:
+            self.journal.error("a step failed", error)
 
     def _spend(self, duration: Millis) -> None:
         self._host.time.spend(duration)

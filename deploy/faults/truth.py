@@ -12,8 +12,11 @@ from autoscaler.sim.load import CELL_S
 from faults.world import Promises
 
 MARGIN = 0.05  # of utilization; a gauge's noise and the weight of a minute at the edge of a window
+NEEDED = 0.8  # of what a vertex needs: measured by gauges it may be as little
 LAG_S = 3.0  # seconds' worth of records that are no lag, but what lies between two looks
 CAPACITY_FOR: Millis = 180_000  # how old what the daemon knows of room may be
+MINUTE: Millis = 60_000
+NEW_METRICS: Millis = 20_000  # of a pass: it asks for them before it reads
 OLD_METRICS: Millis = 120_000
 
 
@@ -27,6 +30,9 @@ class Truth:
         self._cluster, self._promises = cluster, promises
         self._limit = min(1.0 - 1e-6, promises.upper_utilization + MARGIN)
         self._used: list[tuple[Stage, list[float]]] = []
+        self._worked: dict[VertexId, list[float]] = {vertex: [0.0] for vertex in cluster.job.ids}
+        self._unsteady = [0]
+        self._fetched_at: list[Millis] = [cluster.now]
         self._room: deque[tuple[Millis, int]] = deque()
         cluster.job.watchers.append(self._cell)
 
@@ -41,28 +47,23 @@ class Truth:
         fetched = job.metrics.held(job.now)
         if job.no_metrics or job.nan_busy or fetched is None or job.now - fetched.at > OLD_METRICS:
             self.blind_at = job.now
+        self._fetched_at.append(0 if fetched is None else fetched.at)
         stages = job.flow.stages
-        if job.phase is not Phase.RUNNING or len(self._used) != len(stages):
+        runs_on = job.phase is Phase.RUNNING and [known for known, _ in self._used] == list(stages)
+        self._unsteady.append(self._unsteady[-1] + (not runs_on or self.lag_free_since is None))
+        if not runs_on:
             self.saturated_since = dict.fromkeys(job.ids)
             self._used = [(stage, list(stage.use_s)) for stage in stages]
-            return
-        for number, vertex in enumerate(job.ids):
-            stage, (known, before) = stages[number], self._used[number]
-            if known is not stage:
-                self.saturated_since[vertex], self._used[number] = None, (stage, list(stage.use_s))
-                continue
-            if self._utilization(stage, before) < self._limit:
+        for vertex, (stage, before) in zip(job.ids, self._used, strict=True):
+            used = [now - then for now, then in zip(stage.use_s, before, strict=True)]
+            busy = sum(c * u for c, u in zip(stage.plant.cost_of, used, strict=True))
+            self._worked[vertex].append(self._worked[vertex][-1] + busy)
+            utilization = (busy / stage.plant.parallelism if self._promises.average else max(used)) / CELL_S
+            if utilization < self._limit:
                 self.saturated_since[vertex] = None
             elif self.saturated_since[vertex] is None:
                 self.saturated_since[vertex] = job.now
             before[:] = stage.use_s
-
-    def _utilization(self, stage: Stage, before: list[float]) -> float:
-        used = [now - then for now, then in zip(stage.use_s, before, strict=True)]
-        if self._promises.average:
-            busy = sum(c * u for c, u in zip(stage.plant.cost_of, used, strict=True))
-            return busy / stage.plant.parallelism / CELL_S
-        return max(used) / CELL_S
 
     def _note_lag(self, job: SimJob) -> None:
         elapsed = (job.now - job.began) / 1000.0
@@ -73,16 +74,36 @@ class Truth:
         if self.lag_free_since is None:
             self.lag_free_since = job.now
 
-    def least(self, vertex: VertexId, at: Millis) -> float:
-        """The fewest subtasks with which a source could have read what arrived within the window before an instant; 0
-        for what is no source."""
+    def needed(self, vertex: VertexId, at: Millis) -> float:
+        """The fewest subtasks a vertex needed at an instant, less what a measurement may miss: for what it did at the
+        target utilization, or for what arrived at a source at full load. 0 where nobody could tell."""
+        busy = self._busy(vertex, at) / self._promises.utilization
+        return NEEDED * max(busy, self._arrived(vertex, at))
+
+    def _busy(self, vertex: VertexId, at: Millis) -> float:
+        """The subtasks that were busy before an instant; 0 unless the job ran without lag for the window and its
+        metrics were new then.
+
+        How far back the samples of a pass go depends on those that failed before it: the least counts.
+        """
+        cells = [length // (CELL_S * 1000) for length in range(MINUTE, self._promises.window + 1, MINUTE)]
+        until = (at - self._cluster.job.began) // (CELL_S * 1000)
+        if until < cells[-1] or self._unsteady[until - cells[-1]] != self._unsteady[until]:
+            return 0.0
+        if self._fetched_at[min(until + 1, len(self._fetched_at) - 1)] < at - NEW_METRICS:
+            return 0.0
+        worked = self._worked[vertex]
+        return min((worked[until] - worked[until - span]) / (span * CELL_S) for span in cells)
+
+    def _arrived(self, vertex: VertexId, at: Millis) -> float:
+        """The subtasks that could have read what arrived at a source within the window before an instant."""
         job = self._cluster.job
         if vertex not in job.arrivals:
             return 0.0
         until, window = (at - job.began) / 1000.0, self._promises.window / 1000.0
         arrived = job.arrivals[vertex].until(until) - job.arrivals[vertex].until(max(0.0, until - window))
         (spec,) = (each for each in job.vertices if each.id == vertex)
-        return arrived / window / (self._cluster.scenario.job.records_per_slot * spec.speed) * (1.0 - 4 * MARGIN)
+        return arrived / window / (self._cluster.scenario.job.records_per_slot * spec.speed)
 
     def note_room(self, now: Millis) -> None:
         """Take down how many slots there are or could be had now."""

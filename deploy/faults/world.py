@@ -50,6 +50,7 @@ class Promises:
 
     window: Millis
     most: int
+    utilization: float
     upper_utilization: float
     average: bool
     budget: int
@@ -68,6 +69,7 @@ def world(seed: int, hours: float) -> World:
     promises = Promises(
         window=draw.choice((3, 4, 5)) * 60_000,
         most=draw.choice((12, 24, 40)),
+        utilization=0.6,
         upper_utilization=draw.choice((0.8, 0.85, 0.9, 1.0)),
         average=draw.random() < 0.2,
         budget=draw.choice((2, 3, 6, 30)),
@@ -108,7 +110,7 @@ def _settings(promises: Promises, draw: random.Random) -> Mapping[str, str]:
     said = {
         "metrics.window": f"{promises.window} ms",
         "stabilization.interval": f"{draw.choice((30, 60))} s",
-        "utilization.target": "0.6",
+        "utilization.target": f"{promises.utilization}",
         "utilization.max": f"{promises.upper_utilization}",
         "utilization.min": f"{draw.choice((0.4, 0.5))}",
         "metrics.busy-time.aggregator": "AVG" if promises.average else "MAX",

@@ -19,7 +19,7 @@ from faults.report import read, summed, table, written
 from faults.run import main
 from faults.weather import CRASH_POINTS, Answer, Weather
 from faults.wire import doubtful, question, reordered, spoilt_reply
-from faults.world import world
+from faults.world import RECORDS_PER_SLOT, world
 
 from autoscaler.cluster import ClusterError
 from autoscaler.cluster.flink_json import parse_job
@@ -83,10 +83,10 @@ class Watched:
         self.world = world(seed, 2.0)
         self.cluster = SimCluster(self.world.scenario, seed, BEGAN)
         store = open_store("sqlite://", 1 << 30, BEGAN).store
-        host = HostClock(VirtualTime(BEGAN, self.cluster.advance))
+        self.host = HostClock(VirtualTime(BEGAN, self.cluster.advance))
         key = JobKey(cluster="c", application="a", job="j")
-        self.observer = Observer(self.world, self.cluster, host, store, key, Masters())
-        host.time.run(BEGAN + 180_000)
+        self.observer = Observer(self.world, self.cluster, self.host, store, key, Masters())
+        self.host.time.run(BEGAN + 180_000)
 
     def put(self, by: int) -> list[str]:
         """Ask for more or less of every vertex; what the observer objects to."""
@@ -122,6 +122,27 @@ def test_the_observer_sees_a_second_target_in_flight() -> None:
 def test_the_observer_sees_that_there_is_no_room() -> None:
     """Thousands of subtasks fit no cluster of this campaign."""
     assert CAPACITY in Watched().put(2_000)
+
+
+def test_the_observer_knows_what_a_vertex_needed() -> None:
+    """At the target utilization for what it did, less a fifth, once its metrics were asked for."""
+    watched = Watched()
+    job, time = watched.cluster.job, watched.host.time
+    time.run(BEGAN + 600_000)
+    source, inner = job.ids[0], job.ids[-1]
+    assert watched.observer.truth.needed(inner, time.now) == 0
+    job.metrics.read(time.now)
+    asked_at = time.now
+    time.run(asked_at + 10_000)
+    speed = RECORDS_PER_SLOT * job.vertices[0].speed
+    arrived = (job.arrivals[source].until(600) - job.arrivals[source].until(420)) / 180
+    assert watched.observer.truth.needed(source, asked_at) == pytest.approx(0.8 * arrived / speed / 0.6, rel=0.1)
+    assert 0 < watched.observer.truth.needed(inner, asked_at) < job.parallelism[inner]
+
+
+def test_task_managers_are_lost_time_and_again() -> None:
+    """One of twelve episodes has a spell in which a TaskManager is lost and there is no room for another."""
+    assert play(5, 1.0).effects["TaskManager lost, no room"] > 1
 
 
 def test_only_the_daemon_that_leads_may_send() -> None:
