@@ -33,6 +33,8 @@ from autoscaler.model import (
 )
 
 METER_SPAN: Millis = 60_000  # Flink's meters divide by 60 s from the first second of an attempt, so they ramp up from 0
+# A JobManager that is asked fetches what its TaskManagers measured every 10 s, unless it is told otherwise.
+STANDS_STILL: Millis = 30_000
 LIST_AGAIN_EVERY = 5  # passes, for a source whose connector has not registered pendingRecords yet
 FINISHED = VertexSample(load=0.0, accumulated_busy_ms=0.0, records_in=0.0, records_out=0.0, records_in_per_s=0.0)
 FINISHED_SOURCE = VertexSample(
@@ -67,6 +69,8 @@ class Observer:
         self._names: dict[VertexId, _Known] = {}
         self._attempt: tuple[Millis | None, BusyTimeAggregator] | None = None
         self._passes = 0
+        self._spent: float | None = None
+        self._moved_at: Millis = 0
 
     def observe(self, details: JobDetails, policy: Policy, at: Millis, earlier: Sequence[Sample]) -> Observation:
         """Take a sample of a running job. ``at`` is the time of the poke, which is that of the values;
@@ -76,7 +80,7 @@ class Observer:
             self._names.clear()
             self._attempt = attempt
         self._passes += 1
-        doubts = list(details.doubts)
+        doubts = [*details.doubts, *self._standing_still(details, at)]
         metered = not policy.extras or at - (details.running_since or at) >= METER_SPAN
         vertices = {
             vertex.id: self._vertex(vertex, details, policy, earlier, doubts, metered=metered)
@@ -96,6 +100,17 @@ class Observer:
                 doubts=tuple(doubts),
             ),
         )
+
+    def _standing_still(self, details: JobDetails, at: Millis) -> list[str]:
+        """Doubt metrics that Flink tells again and again: what a running job is busy, waits and idles grows all the time.
+
+        Flink does not say how old they are; when TaskManagers do not answer the JobManager, it goes on with the last.
+        """
+        spent = _spent_ms(details)
+        if spent != self._spent:
+            self._spent, self._moved_at = spent, at
+        still = at - self._moved_at
+        return [f"metrics stand still for {still // 1000} s"] if spent is not None and still >= STANDS_STILL else []
 
     def _vertex(
         self,
@@ -165,6 +180,16 @@ class Observer:
             del self._names[vertex_id]  # nothing was reported yet: list again next time
             return None
         return self._flink.metrics(self._job_id, vertex_id, known.wanted, aggregates)
+
+
+def _spent_ms(details: JobDetails) -> float | None:
+    """The time that all subtasks were busy, waited and idled, since the attempt began; ``None`` if that is not told."""
+    told = [
+        counters.busy_ms + counters.idle_ms + counters.back_pressured_ms
+        for counters in details.counters.values()
+        if counters.busy_ms is not None and counters.idle_ms is not None and counters.back_pressured_ms is not None
+    ]
+    return math.fsum(told) or None
 
 
 def _backwards(

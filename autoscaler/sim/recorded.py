@@ -12,7 +12,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from autoscaler.loop import Lane
@@ -260,7 +260,7 @@ class _RecordedMetrics(MetricStore):
             attempt=job.attempt,
             running_since=one.running_since,
             vertices={
-                vertex: reading_of(measured, parallelism, self._wanted)
+                vertex: replace(reading_of(measured, parallelism, self._wanted), idle_ms=float(sample.at))
                 for vertex, (parallelism, measured) in found.items()
             },
             complete=not any("incomplete" in doubt for doubt in sample.doubts),

@@ -194,6 +194,23 @@ def test_incomplete_counters_withhold_a_scale_down(world: World) -> None:
     assert job.puts, "with complete counters the same load is a scale-down"
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_metrics_that_stand_still_withhold_a_scale_down(world: World, told: bool) -> None:
+    """A JobManager that TaskManagers do not answer goes on with the last it knows: by its counters nothing flows. Where
+    times are not told either, that cannot be seen."""
+    job = world.add_job(ADAPTIVE | {"job.autoscaler.metrics.window": "3 min"}, rate=2_500.0)
+    job.parallelism = {SOURCE: 1, WORKER: 8}
+    world.start()
+    world.run(200)
+    assert world.status().reason is Reason.STEADY
+    frozen, last = world.flink.job(job.id).counters, {vertex: job.metrics(vertex) for vertex in job.parallelism}
+    job.changes = {"counters": frozen if told else {v: replace(c, idle_ms=None) for v, c in frozen.items()}}
+    world.flink.metrics = lambda _job, vertex, _names, _agg: last[vertex]  # type: ignore[method-assign,misc]
+    world.run(150)
+    assert (job.puts == []) is told
+    assert ("metrics stand still for" in world.status().detail) is told
+
+
 def test_counters_that_run_backwards_are_no_rate(world: World) -> None:
     """After a restart counters begin anew: no negative rate is shown and none decided on."""
     job = world.add_job()
