@@ -102,7 +102,7 @@ class Observer:
         )
 
     def _standing_still(self, details: JobDetails, at: Millis) -> list[str]:
-        """Doubt metrics that Flink tells again and again: what a running job is busy, waits and idles grows all the time.
+        """Doubt metrics that Flink tells again and again: the time a running job was busy, waited and idled only grows.
 
         Flink does not say how old they are; when TaskManagers do not answer the JobManager, it goes on with the last.
         """
