@@ -12,6 +12,9 @@ from autoscaler.core.scalability import scalability
 from autoscaler.core.vertex_rules import policy_of, why_untouchable
 from autoscaler.model import Need, Policy, Vertex, VertexId
 
+# A vertex is too large only if it has a tenth more than would be ample: rates over a window differ by as much from one
+# window to the next, and a rescale must not come of that.
+NOISE = 1.1
 SPANS = 12  # a period is remembered in so many parts, so that what is stored does not change with each decision
 
 
@@ -74,7 +77,9 @@ def _need(vertex: Vertex, factor: float, plan: Plan) -> Need:
     threshold = evaluation.scale_down_threshold
     ample = math.inf if threshold is None or evaluation.tpr is None else quotient(threshold, evaluation.tpr)
     return Need(
-        at=plan.facts.now, parallelism=math.ceil(_subtasks(vertex, factor)), ample=math.floor(_subtasks(vertex, ample))
+        at=plan.facts.now,
+        parallelism=math.ceil(_subtasks(vertex, factor)),
+        ample=math.floor(_subtasks(vertex, NOISE * ample)),
     )
 
 

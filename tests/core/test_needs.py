@@ -56,7 +56,7 @@ def test_a_need_is_noted_with_each_decision() -> None:
     """What the model asks for, not cut by the largest step, and the most that is not too much."""
     assert idle(scale_down_max_factor=0.1).needs == {"a": (Need(at=NOW, parallelism=2, ample=2),)}
     busy = idle(values={"load": 1.0, "records_in": counter(1_000)})
-    assert busy.needs == {"a": (Need(at=NOW, parallelism=40, ample=50),)}
+    assert busy.needs == {"a": (Need(at=NOW, parallelism=40, ample=55),)}
 
 
 def test_a_part_of_a_subtask_too_much_is_too_much() -> None:
@@ -73,6 +73,14 @@ def test_a_part_of_a_subtask_too_much_is_too_much() -> None:
     assert (need.parallelism, need.ample) == (1, 2)
     assert found.rescale
     assert found.parallelism == {"a": 1}
+
+
+def test_less_than_a_tenth_too_much_is_noise() -> None:
+    """Windows differ by as much: twenty subtasks are left where nineteen would be just ample, and 18 are not."""
+    options: dict[str, Any] = {"extras": True, "scale_up_grace_period": HOUR, "utilization_min": 0.2}
+    for load, rescales in ((0.19, False), (0.18, True)):
+        found = a_decision(a_window(a_vertex(parallelism=20), values={"a": {"load": load}}), History(), **options)
+        assert found.rescale is rescales
 
 
 def test_needs_stay_within_what_a_vertex_can_have() -> None:
