@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 
@@ -42,7 +43,10 @@ class StepScheduler:
             Lane.DISCOVERY: ThreadPoolExecutor(1),
             Lane.REPORT: ThreadPoolExecutor(1),
         }
-        self._planned: dict[str, tuple[Millis, Lane, Callable[[], None]]] = {}
+        # A heap, in which what was replaced stays until it is due: to look at every plan at each tick would cost more.
+        self._planned: list[tuple[Millis, int, str, Lane, Callable[[], None]]] = []
+        self._latest: dict[str, int] = {}
+        self._count = 0
         self._planning = threading.Lock()
         self._scheduler = BackgroundScheduler(
             executors={"default": {"type": "threadpool", "max_workers": 1}},
@@ -56,15 +60,23 @@ class StepScheduler:
 
     def at(self, when: Millis, step: Callable[[], None], *, name: str, lane: Lane = Lane.WORKERS) -> None:
         with self._planning:
-            self._planned[name] = (when, lane, step)
+            self._count += 1
+            self._latest[name] = self._count
+            heapq.heappush(self._planned, (when, self._count, name, lane, step))
 
     def _hand_out(self) -> None:
         now = self._clock()
         with self._planning:
-            due = [(when, name) for name, (when, _, _) in self._planned.items() if when <= now]
-            steps = [(name, *self._planned.pop(name)[1:]) for _, name in sorted(due)]
-        for name, lane, step in steps:
+            due = [*self._due(now)]
+        for name, lane, step in due:
             self._lanes[lane].submit(self._run, name, step)
+
+    def _due(self, now: Millis) -> Iterator[tuple[str, Lane, Callable[[], None]]]:
+        while self._planned and self._planned[0][0] <= now:
+            _, count, name, lane, step = heapq.heappop(self._planned)
+            if self._latest.get(name) == count:
+                del self._latest[name]
+                yield name, lane, step
 
     def _run(self, name: str, step: Callable[[], None]) -> None:
         thread = threading.get_ident()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, insert, select, text, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, text, update
 
 from autoscaler.model import Lease, Millis
 from autoscaler.store.errors import StoreUnavailable
@@ -16,10 +16,11 @@ from autoscaler.store.schema import identity_of_cluster, leases
 
 NOBODY = ""
 
-# Built once, as every write asks it.
-_HOLDER = (
-    select(leases.c.holder, leases.c.token).where(leases.c.cluster == bindparam("wanted")).with_for_update(read=True)
-)
+# Built once, as every discovery asks them and every write the first.
+_IS_WANTED = leases.c.cluster == bindparam("wanted")
+_HOLDER = select(leases.c.holder, leases.c.token).where(_IS_WANTED).with_for_update(read=True)
+_LOCKED = select(leases).where(_IS_WANTED).with_for_update()
+_CHANGE = update(leases).where(_IS_WANTED)
 
 _SERVER_CLOCKS = {  # not the time the transaction began, which may have waited for the row
     "postgresql": "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)",
@@ -40,7 +41,8 @@ def hold(connection: Connection, cluster: str, holder: str, duration: Millis, no
 
     ``now`` counts in SQLite only. ``None`` if there is no row of the cluster yet.
     """
-    found = connection.execute(_row(cluster).with_for_update()).first()
+    wanted = {"wanted": identity_of_cluster(cluster)}
+    found = connection.execute(_LOCKED, wanted).first()
     if found is None:
         return None
     now = _now(connection, now)
@@ -49,18 +51,19 @@ def hold(connection: Connection, cluster: str, holder: str, duration: Millis, no
         return known
     token = known.token if known.holder == holder else known.token + 1
     lease = Lease(holder=holder, token=token, expires_at=now + duration)
-    connection.execute(_change(cluster), _values(lease))
+    connection.execute(_CHANGE, wanted | _values(lease))
     return lease
 
 
 def release(connection: Connection, cluster: str, holder: str, now: Millis) -> Lease | None:
     """Give the lease back if it is the holder's, and return that of another that holds it."""
-    found = connection.execute(_row(cluster).with_for_update()).first()
+    wanted = {"wanted": identity_of_cluster(cluster)}
+    found = connection.execute(_LOCKED, wanted).first()
     known = None if found is None else _lease(found)
     if known is None or known.holder == NOBODY:
         return None
     if known.holder == holder:
-        connection.execute(_change(cluster), _values(Lease(holder=NOBODY, token=known.token, expires_at=0)))
+        connection.execute(_CHANGE, wanted | _values(Lease(holder=NOBODY, token=known.token, expires_at=0)))
         return None
     return known if _now(connection, now) < known.expires_at else None
 
@@ -71,14 +74,6 @@ def check(connection: Connection, cluster: str, lease: Lease) -> None:
     if found is None or (found.holder, found.token) != (lease.holder, lease.token):
         taken = found.holder if found is not None and found.holder != NOBODY else "nobody"
         raise StoreUnavailable(f"not written: the lease of {lease.holder} is lost, {taken} holds it")
-
-
-def _row(cluster: str) -> Select[Any]:
-    return select(leases).where(leases.c.cluster == identity_of_cluster(cluster))
-
-
-def _change(cluster: str) -> Any:
-    return update(leases).where(leases.c.cluster == identity_of_cluster(cluster))
 
 
 def _values(lease: Lease) -> dict[str, Any]:

@@ -48,6 +48,14 @@ from autoscaler.store.writer import Known, Writer
 
 _FULL_ENOUGH = 0.9
 
+
+def _last_of_job(table: Table) -> Select[Any]:
+    of_job = select(table).join(jobs, jobs.c.id == table.c.job_id).where(jobs.c.identity == bindparam("wanted"))
+    return of_job.order_by(table.c.at.desc(), table.c.id.desc()).limit(bindparam("limit"))
+
+
+# Built once: building costs more than SQLite takes to run them.
+_LAST_DECISIONS, _LAST_REQUESTS = _last_of_job(decisions), _last_of_job(requests)
 _SAMPLES_SINCE = (
     select(samples.c.at, samples.c.plan_id, samples.c.running_since, samples.c.measured)
     .join(jobs, jobs.c.id == samples.c.job_id)
@@ -261,11 +269,11 @@ class Store:
 
     def decisions(self, key: JobKey, limit: int, before: Millis | None = None) -> tuple[Recorded, ...]:
         """Return the last ``limit`` recorded decisions made before a time, latest first."""
-        wanted = _of_job(decisions, key).order_by(decisions.c.at.desc(), decisions.c.id.desc()).limit(limit)
-        if before is not None:
-            wanted = wanted.where(decisions.c.at < before)
+        wanted = _LAST_DECISIONS if before is None else _LAST_DECISIONS.where(decisions.c.at < before)
         with self._reading() as connection:
-            found = [unpack(row.decided) for row in connection.execute(wanted)]
+            found = [
+                unpack(row.decided) for row in connection.execute(wanted, {"wanted": identity_of(key), "limit": limit})
+            ]
             return tuple(Recorded(decision=load(Decision, one["decision"]), detail=one["detail"]) for one in found)
 
     def open_requests(self) -> tuple[Request, ...]:
@@ -275,9 +283,9 @@ class Store:
 
     def requests(self, key: JobKey, limit: int) -> tuple[Request, ...]:
         """Return the last ``limit`` requests of a job, latest first."""
-        wanted = _of_job(requests, key).order_by(requests.c.at.desc(), requests.c.id.desc()).limit(limit)
         with self._reading() as connection:
-            return tuple(_request(row) for row in connection.execute(wanted))
+            found = connection.execute(_LAST_REQUESTS, {"wanted": identity_of(key), "limit": limit})
+            return tuple(_request(row) for row in found)
 
     def statuses(self) -> tuple[JobStatus, ...]:
         """Return the last thing known of each job, ordered by key."""
@@ -385,10 +393,6 @@ class Store:
                     yield connection
             except (zlib.error, ValueError, KeyError, TypeError) as error:
                 raise StoreUnavailable(f"store {self}: a row cannot be read: {error!r}", corrupt=True) from error
-
-
-def _of_job(table: Table, key: JobKey) -> Select[Any]:
-    return select(table).join(jobs, jobs.c.id == table.c.job_id).where(jobs.c.identity == identity_of(key))
 
 
 def _topologies(connection: Connection, numbers: set[int]) -> Mapping[int, Topology]:

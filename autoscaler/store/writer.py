@@ -40,6 +40,7 @@ from autoscaler.store.schema import (
 # Statements of the hot path are built once; building costs more than SQLite takes to run them.
 _JOB_ID = select(jobs.c.id).where(jobs.c.identity == bindparam("wanted"))
 _MEMORY = select(jobs.c.memory).where(jobs.c.id == bindparam("wanted"))
+_UPDATE_MEMORY = update(jobs).where(jobs.c.id == bindparam("wanted"))
 _LAST_PLAN = (
     select(plans.c.id, plans.c.topology)
     .where(plans.c.job_id == bindparam("wanted"))
@@ -98,7 +99,7 @@ class Writer:
         job_id = self._job(key).job_id
         memory = pack(dump(history))
         if self._connection.scalar(_MEMORY, {"wanted": job_id}) != memory:
-            self._connection.execute(update(jobs).where(jobs.c.id == job_id).values(memory=memory))
+            self._connection.execute(_UPDATE_MEMORY, {"wanted": job_id, "memory": memory})
 
     def record_decision(self, key: JobKey, decision: Decision, detail: str = "") -> None:
         """Keep a decision with every number it rests on and the sentence that explains it."""
