@@ -50,31 +50,22 @@ class Row:
         return f"{abs(self.measured - target) / target:.0%}" if target else _number(self.measured, self.digits)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bare:
-    """Processor milliseconds per call of the bare loop: without pause, and at the times of the daemon's calls."""
+def scenario_rows(found: Measured, bare_ms: float) -> list[Row]:
+    """The figures of one scenario; calls of the process as a whole are no job's and stand apart.
 
-    ms_per_call: float
-    paced_ms_per_call: float | None = None
-
-
-def scenario_rows(found: Measured, bare: Bare) -> list[Row]:
-    """The figures of one scenario; calls of the process as a whole are no job's and stand apart."""
+    ``bare_ms`` are the processor milliseconds a bare loop needs for a call.
+    """
     steady = {BusyTimeAggregator.MAX: 3 + 10, BusyTimeAggregator.AVG: 3 + 1}[found.scenario.aggregator]
-    loop_ms = bare.ms_per_call * found.calls_per_interval
-    rows = [
+    loop_ms = bare_ms * found.calls_per_interval
+    return [
         # Passes that straddle the ends of the measured time make the mean a little more or less than it is.
         Row(what="REST calls per job and interval", measured=found.calls_per_interval, at_most=steady * 1.01),
         Row(what="bytes received per job and interval", measured=found.bytes_per_interval, digits=0),
         Row(what="CPU per job and interval", measured=found.cpu_ms_per_interval, unit="ms"),
-        Row(what="bare loop, the same calls without pause", measured=loop_ms, unit="ms"),
+        Row(what="bare loop, the same calls", measured=loop_ms, unit="ms"),
         Row(what="daemon / bare loop", measured=found.cpu_ms_per_interval / loop_ms, at_most=1.0),
+        *_process_rows(found),
     ]
-    if bare.paced_ms_per_call is not None:
-        paced = bare.paced_ms_per_call * found.calls_per_interval
-        rows.append(Row(what="bare loop, the same calls at the same times", measured=paced, unit="ms"))
-        rows.append(Row(what="daemon / bare loop at the same times", measured=found.cpu_ms_per_interval / paced))
-    return rows + _process_rows(found)
 
 
 def _process_rows(found: Measured) -> list[Row]:

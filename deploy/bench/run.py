@@ -1,4 +1,4 @@
-"""The whole measurement: daemons beside each other at their real pace, bare loops, decisions, the table."""
+"""The whole measurement: one daemon after the other at its real pace, each beside a bare loop, decisions, the table."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from typing import Any
 
 from autoscaler.model import BusyTimeAggregator
 from bench import decisions
-from bench.processes import CannotMeasure, ended, start
-from bench.report import Bare, Section, decision_rows, document, reference_rows, scenario_rows, table
+from bench.processes import CannotMeasure, start
+from bench.report import Section, decision_rows, document, reference_rows, scenario_rows, table
 from bench.scenario import Measured, Run, Scenario
 
 BARE_CALLS = 6_500  # a few seconds of processor time, enough to even out noise
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description="What the daemon costs.")
-    parser.add_argument("--intervals", type=int, default=5, help="decision intervals to measure (5; 60 is an hour)")
+    parser.add_argument("--intervals", type=int, default=3, help="decision intervals to measure (3; 60 is an hour)")
     parser.add_argument("--interval", type=float, default=60.0, metavar="S", help="seconds of one interval (60)")
     parser.add_argument("--jobs", type=int, nargs="+", default=[100, 1_000], help="jobs per daemon (100 1000)")
     parser.add_argument("--quick", action="store_true", help="5 jobs, one interval of 4 s: whether it works at all")
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def measured(options: argparse.Namespace) -> tuple[list[Section], list[Measured]]:
+    """Measure one daemon at a time: beside each other they take each other's processor caches."""
     if options.quick:
         options.jobs, options.interval, options.intervals = [5], 4.0, 1
     scenarios = [
@@ -61,23 +62,13 @@ def measured(options: argparse.Namespace) -> tuple[list[Section], list[Measured]
         for count in options.jobs
         for each in (BusyTimeAggregator.MAX, BusyTimeAggregator.AVG)
     ]
-    with tempfile.TemporaryDirectory(prefix="autoscaler-bench-") as folder, ExitStack() as running:
-        runs = [_started(scenario, Path(folder), running) for scenario in scenarios]
-        found = _observed(runs)
-        for run in runs:
-            run.daemon.close()
-        tell("bare loops that make one interval's calls at the same times; deciding meanwhile")
-        paced = [BareLoop(run, one, running, paced=True) for run, one in zip(runs, found, strict=True)]
-        throughput, growth = _decisions(quick=options.quick)
-        at_their_times = [loop.ms_per_call() for loop in paced]
-        tell("bare loops without pause")
-        bare = [
-            Bare(ms_per_call=_unpaced(run, one, running), paced_ms_per_call=waited)
-            for run, one, waited in zip(runs, found, at_their_times, strict=True)
-        ]
-    sections: list[Section] = [
-        (one.scenario.name, scenario_rows(one, loop)) for one, loop in zip(found, bare, strict=True)
-    ]
+    sections: list[Section] = []
+    found: list[Measured] = []
+    for scenario in scenarios:
+        one, bare_ms = _run(scenario)
+        found.append(one)
+        sections.append((scenario.name, scenario_rows(one, bare_ms)))
+    throughput, growth = _decisions(quick=options.quick)
     sections.append((f"deciding, {throughput.cases:,} cases", decision_rows(throughput, growth)))
     sections.append(
         ("for comparison, given and not measured here: the reference's standalone package", reference_rows())
@@ -85,53 +76,33 @@ def measured(options: argparse.Namespace) -> tuple[list[Section], list[Measured]
     return sections, found
 
 
-def _started(scenario: Scenario, folder: Path, running: ExitStack) -> Run:
-    tell(f"{scenario.name}: starting")
-    run = Run(scenario, folder / scenario.name.replace(" ", "-").replace(",", ""))
-    running.callback(run.close)
-    return run
-
-
-def _observed(runs: Sequence[Run]) -> list[Measured]:
-    """Measure all daemons at the same time: together they need less than a core."""
-    tell("waiting for the first pass of every job")
-    for run in runs:
+def _run(scenario: Scenario) -> tuple[Measured, float]:
+    """Measure a daemon, and the processor milliseconds a bare loop needs for a call on the same stub."""
+    with tempfile.TemporaryDirectory(prefix="autoscaler-bench-") as folder, ExitStack() as running:
+        tell(f"{scenario.name}: starting")
+        run = Run(scenario, Path(folder))
+        running.callback(run.close)
+        tell(f"{scenario.name}: waiting for the first pass of every job")
         run.warm_up()
-    one = runs[0].scenario
-    tell(f"measuring {one.intervals} intervals of {one.interval_s:g} s")
-    for run in runs:
+        tell(f"{scenario.name}: measuring {scenario.intervals} intervals of {scenario.interval_s:g} s")
         run.begin()
-    time.sleep(one.intervals * one.interval_s)
-    return [run.end() for run in runs]
+        time.sleep(scenario.intervals * scenario.interval_s)
+        found = run.end()
+        run.daemon.close()
+        tell(f"{scenario.name}: a bare loop that makes the same calls")
+        took = [bare_ms_per_call(run, found) for _ in range(BARE_ROUNDS)]
+        return found, sum(took) / len(took)
 
 
-class BareLoop:
-    """A process that repeats the daemon's calls; those of one interval if it keeps their times."""
-
-    def __init__(self, run: Run, found: Measured, running: ExitStack, *, paced: bool) -> None:
-        until = found.calls[0][0] + found.scenario.interval_s
-        calls = [call for call in found.calls if not paced or call[0] < until]
-        order = {"base": run.stub.url, "calls": calls if paced else calls[:BARE_CALLS], "paced": paced}
-        self._process = start("bench.bare", [], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        running.callback(self._process.kill)
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order).encode())
-        self._process.stdin.close()
-
-    def ms_per_call(self) -> float:
-        """Wait for its end. Raises CannotMeasure."""
-        assert self._process.stdout is not None
-        answer = self._process.stdout.read()
-        ended(self._process)
-        if not answer:
-            raise CannotMeasure("the bare loop failed; its complaint is above")
-        said = json.loads(answer)
-        return float(1000 * said["cpu_s"] / said["calls"])
-
-
-def _unpaced(run: Run, found: Measured, running: ExitStack) -> float:
-    took = [BareLoop(run, found, running, paced=False).ms_per_call() for _ in range(BARE_ROUNDS)]
-    return sum(took) / len(took)
+def bare_ms_per_call(run: Run, found: Measured) -> float:
+    """Let a process of its own repeat the daemon's calls. Raises CannotMeasure."""
+    order = {"base": run.stub.url, "paths": found.calls[:BARE_CALLS]}
+    with start("bench.bare", [], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        answer, _ = process.communicate(json.dumps(order).encode())
+    if not answer:
+        raise CannotMeasure("the bare loop failed; its complaint is above")
+    said = json.loads(answer)
+    return float(1000 * said["cpu_s"] / said["calls"])
 
 
 def _decisions(*, quick: bool) -> tuple[decisions.Throughput, Any]:

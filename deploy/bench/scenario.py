@@ -62,7 +62,7 @@ class Measured:
     late_passes: int
     failed_passes: int
     sample_bytes: float
-    calls: list[tuple[float, str]]
+    calls: list[str]
 
     @property
     def job_intervals(self) -> float:
@@ -173,7 +173,7 @@ class Run:
             late_passes=round(grown(before.metrics, now.metrics, "late_passes")),
             failed_passes=round(grown(before.metrics, now.metrics, "failed_passes")),
             sample_bytes=(now.stored_bytes - before.stored_bytes) / max(1, now.samples - before.samples),
-            calls=[(at, path) for at, path in seen["log"]],
+            calls=seen["log"],
         )
 
     def _used(self) -> Used:

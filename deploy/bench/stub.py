@@ -31,12 +31,12 @@ LOG_LIMIT = 20_000
 
 @dataclass(slots=True)
 class Seen:
-    """What was asked since the last mark; ``log`` holds the first paths of jobs, and when they came."""
+    """What was asked since the last mark; ``log`` holds the first paths of jobs."""
 
     requests: Counter[str] = field(default_factory=Counter)
     sent_bytes: int = 0
     connections: int = 0
-    log: list[tuple[float, str]] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
 
 
 class Cluster:
@@ -185,7 +185,7 @@ class Connection(asyncio.Protocol):
             seen.requests[kind] += 1
             seen.sent_bytes += len(response)
             if path.startswith("/proxy/") and len(seen.log) < LOG_LIMIT:
-                seen.log.append((self.last_used, path))
+                seen.log.append(path)
         return response
 
 

@@ -104,7 +104,7 @@ def test_requests_are_counted_by_kind_since_the_mark(stub: Stub, http: HttpClien
     rest.job(job.id)
     seen = stub.seen()
     assert seen["requests"] == {"poke": 1, "job": 2}
-    assert [path.rpartition("/jobs/")[2] for _, path in seen["log"][1:]] == [job.id, job.id]
+    assert [path.rpartition("/jobs/")[2] for path in seen["log"][1:]] == [job.id, job.id]
     assert seen["sent_bytes"] > 10_000
 
 
