@@ -89,7 +89,7 @@ def proof(settings: Settings) -> Spnego | None:
         ) from error
 
 
-def uptime() -> Millis:
+def system_uptime() -> Millis:
     """A clock that nobody adjusts and that goes on while the machine sleeps."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
@@ -168,6 +168,7 @@ class Service:
         spread: bool = True,
         interval: Millis | None = None,
         clock: Callable[[], Millis] = system_clock,
+        uptime: Callable[[], Millis] = system_uptime,
         journal: Journal | None = None,
     ) -> None:
         self.settings = settings
@@ -177,7 +178,7 @@ class Service:
         self._act = act
         self._spread = spread
         self._interval = interval
-        self._scheduler = StepScheduler(settings.workers, clock, self.journal)
+        self._scheduler = StepScheduler(settings.workers, clock, uptime, self.journal)
         self._spnego = proof(settings)
         self._http = HttpClient(
             workers=settings.workers + SUSPECT_THREADS + VISIT_THREADS + 1,
@@ -302,11 +303,11 @@ class Service:
 
     def healthy(self) -> Health:
         """Alive is who asks the ResourceManager, answered or not, and whose steps all get on."""
-        asked_before = self.clock() - self.fleet.asked_at
+        asked_before = self._scheduler.since_began(Lane.DISCOVERY)
         longest = max(ALIVE_WITHIN, 3 * self.fleet.discovery_interval, 3 * self.settings.request_timeout)
         silent = self._scheduler.silent()
         hanging = sorted(name for name, since in silent.items() if since >= longest)
-        asks = abs(asked_before) < longest or "discovery" in silent or self._awaits_copy
+        asks = asked_before < longest or "discovery" in silent or self._awaits_copy
         facts: dict[str, object] = {"discovery_started_ms_ago": asked_before}
         return Health(ok=asks and not hanging, facts=facts | ({"hanging": hanging} if hanging else {}))
 

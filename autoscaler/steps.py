@@ -6,8 +6,10 @@ import heapq
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 
+from apscheduler.job import Job
+from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -20,6 +22,18 @@ VISIT_THREADS = 4
 TICK: Millis = 500
 
 
+class Ticks(MemoryJobStore):  # type: ignore[misc]
+    """APScheduler's jobs, none further away than a tick: it goes by the wall clock, and if that is set back, it would
+    wait until it has caught up."""
+
+    def get_due_jobs(self, now: datetime) -> list[Job]:
+        for job in self.get_all_jobs():
+            if job.next_run_time is not None and job.next_run_time - now > timedelta(milliseconds=TICK):
+                job.modify(next_run_time=now)
+        due: list[Job] = super().get_due_jobs(now)
+        return due
+
+
 class StepScheduler:
     """The loop's scheduler: at each tick, which is APScheduler's one job, what is due goes to the threads of its lane.
 
@@ -28,12 +42,18 @@ class StepScheduler:
     A step schedules its successor under its own name, and a name has one step at most, so steps of one name never
     overlap.
 
+    Steps are planned by the wall ``clock`` and wait by ``uptime``, which nobody adjusts: a clock that is set neither
+    holds a step up nor hurries it.
+
     Knows of each running step when it last gave a sign of life: a step that reads a slow application lives, one that
     waits for a lock for ever does not.
     """
 
-    def __init__(self, workers: int, clock: Callable[[], Millis], journal: Journal) -> None:
+    def __init__(
+        self, workers: int, clock: Callable[[], Millis], uptime: Callable[[], Millis], journal: Journal
+    ) -> None:
         self._clock = clock
+        self._uptime = uptime
         self._journal = journal
         self._running: dict[int, tuple[str, Millis]] = {}
         self._lanes = {
@@ -47,8 +67,10 @@ class StepScheduler:
         self._planned: list[tuple[Millis, int, str, Lane, Callable[[], None]]] = []
         self._latest: dict[str, int] = {}
         self._count = 0
+        self._began = dict.fromkeys(Lane, uptime())
         self._planning = threading.Lock()
         self._scheduler = BackgroundScheduler(
+            jobstores={"default": Ticks()},
             executors={"default": {"type": "threadpool", "max_workers": 1}},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
             timezone=UTC,
@@ -59,17 +81,18 @@ class StepScheduler:
         self._scheduler.start()
 
     def at(self, when: Millis, step: Callable[[], None], *, name: str, lane: Lane = Lane.WORKERS) -> None:
+        due = self._uptime() + when - self._clock()
         with self._planning:
             self._count += 1
             self._latest[name] = self._count
-            heapq.heappush(self._planned, (when, self._count, name, lane, step))
+            heapq.heappush(self._planned, (due, self._count, name, lane, step))
 
     def _hand_out(self) -> None:
-        now = self._clock()
+        now = self._uptime()
         with self._planning:
             due = [*self._due(now)]
         for name, lane, step in due:
-            self._lanes[lane].submit(self._run, name, step)
+            self._lanes[lane].submit(self._run, name, lane, step)
 
     def _due(self, now: Millis) -> Iterator[tuple[str, Lane, Callable[[], None]]]:
         while self._planned and self._planned[0][0] <= now:
@@ -78,9 +101,10 @@ class StepScheduler:
                 del self._latest[name]
                 yield name, lane, step
 
-    def _run(self, name: str, step: Callable[[], None]) -> None:
+    def _run(self, name: str, lane: Lane, step: Callable[[], None]) -> None:
         thread = threading.get_ident()
-        self._running[thread] = (name, self._clock())
+        self._began[lane] = now = self._uptime()
+        self._running[thread] = (name, now)
         try:
             step()
         except Exception as error:
@@ -92,12 +116,16 @@ class StepScheduler:
         """A sign of life of the step that runs in this thread, if one does."""
         thread = threading.get_ident()
         if thread in self._running:
-            self._running[thread] = (self._running[thread][0], self._clock())
+            self._running[thread] = (self._running[thread][0], self._uptime())
 
     def silent(self) -> dict[str, Millis]:
         """Every running step, with the time since its last sign of life."""
-        now = self._clock()
+        now = self._uptime()
         return {name: now - seen for name, seen in list(self._running.values())}
+
+    def since_began(self, lane: Lane) -> Millis:
+        """How long ago a step of a lane began last, or, before any did, this scheduler."""
+        return self._uptime() - self._began[lane]
 
     def stop(self) -> None:
         """Start no further step; those that run are not waited for."""

@@ -35,7 +35,7 @@ class Fleet:
         self.orders = orders
         self.discovery_interval = discovery_interval
         self.discovered_at: Millis | None = None
-        self.asked_at: Millis = env.clock()
+        self._asked_at: Millis = env.clock()
         self._env = env
         self._has_begun = False
         self._applications: dict[str, ApplicationLoop] = {}
@@ -98,7 +98,7 @@ class Fleet:
 
     def _discover(self) -> None:
         now = self._env.clock()
-        self.asked_at = now
+        self._asked_at = now
         wait = self.discovery_interval
         try:
             self._commanded.refresh(self.orders.cluster, now)
@@ -233,7 +233,7 @@ class Fleet:
     def _application_failed(self, error: ClusterError) -> None:
         """A time-out may mean that the ResourceManager is down, for the proxy asks it first: find out at once."""
         now = self._env.clock()
-        asked = max(self.asked_at, self._wanted_at)
+        asked = max(self._asked_at, self._wanted_at)
         if isinstance(error, Transient) and error.kind == "timeout" and now - asked > ASK_AT_ONCE_AFTER:
             self._wanted_at = now
             self._env.scheduler.at(now, self._discover, name="discovery", lane=Lane.DISCOVERY)

@@ -269,11 +269,8 @@ class JobLoop:
         return following(self._check, now + CHECK_EVERY)
 
     def _next_pass(self, intervals: int = 1) -> Following:
-        """The next pass on a grid that starts with the first; those that are past are left out."""
         interval = self.contract.policy.decision_interval
-        due = self._due + intervals * interval
-        behind = self._env.clock() - due
-        return following(self._poke, due + max(0, -(-behind // interval)) * interval)
+        return following(self._poke, next_due(self._due, interval, intervals, self._env.clock()))
 
     # -------------------------------------------------------------- steps
 
@@ -376,3 +373,12 @@ class JobLoop:
 
     def _show(self, now: Millis, reason: Reason, detail: str, state: str | None = None) -> None:
         self._notice.show(self.subject, now, reason, detail, state)
+
+
+def next_due(last: Millis, interval: Millis, intervals: int, now: Millis) -> Millis:
+    """When a pass is due ``intervals`` after the last one, on the grid of that one; those that are past are left out.
+
+    A clock that was set back begins another grid: by the former one nothing would be due until it has caught up.
+    """
+    due = min(last, now) + intervals * interval
+    return due + max(0, -((due - now) // interval)) * interval

@@ -28,17 +28,13 @@ class HostClock:
     time: VirtualTime
     offset: Millis = 0
     jumped_at: Millis = 0
-    jumps: list[Callable[[], None]] = field(default_factory=list)
 
     def now(self) -> Millis:
         return self.time.now + self.offset
 
     def jump(self, by: Millis) -> None:
-        """Step the clock; whoever waits for a time by it waits anew."""
         self.offset += by
         self.jumped_at = self.time.now
-        for told in self.jumps:
-            told()
 
 
 class ErrorLog(Journal):
@@ -110,7 +106,6 @@ class Process(Watcher):
         self.doubts = site.stored()
         self._site = site
         self._host, self._weather = site.host, site.weather
-        self._waiting: dict[str, tuple[Millis, Callable[[], None]]] = {}
         self._poked: tuple[Millis, Millis] | None = None
         self.acts = True
         self._asking = False
@@ -141,7 +136,6 @@ class Process(Watcher):
             above=lambda _application, _job: (),
         )
         self.fleet = Fleet(environment, orders, DISCOVERY_INTERVAL)
-        self._host.jumps.append(self._wait_anew)
 
     def _leadership(self, managers: Managers) -> Leadership:
         site = self._site
@@ -169,30 +163,18 @@ class Process(Watcher):
     def die(self) -> None:
         """Nothing of it runs any more, and nobody is told."""
         self.alive = False
-        if self._wait_anew in self._host.jumps:
-            self._host.jumps.remove(self._wait_anew)
 
     # -------------------------------------------------------------- steps
 
     def at(self, when: Millis, step: Callable[[], None], *, name: str, lane: Lane = Lane.WORKERS) -> None:
-        """As the daemon's scheduler: by the host's clock, which may be stepped meanwhile."""
-        self._waiting[name] = (when, step)
-        self._wait(name)
-
-    def _wait(self, name: str) -> None:
-        when, step = self._waiting[name]
+        """As the daemon's scheduler: for as long as it is until then by the host's clock, whatever becomes of that."""
         self._host.time.at(when - self._host.offset, lambda: self._run(name, step), name=f"{self.number} {name}")
-
-    def _wait_anew(self) -> None:
-        for name in list(self._waiting):
-            self._wait(name)
 
     def _run(self, name: str, step: Callable[[], None]) -> None:
         if self.alive and self._thaws_at:
             again = self._thaws_at + 1
             self._host.time.at(again, lambda: self._run(name, step), name=f"{self.number} {name}")
         elif self.alive:
-            self._waiting.pop(name, None)
             self._guarded(step)
 
     def _guarded(self, step: Callable[[], None]) -> None:

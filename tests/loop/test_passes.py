@@ -9,6 +9,7 @@ import pytest
 
 from autoscaler.cluster import Aggregate, Gone, Transient
 from autoscaler.loop import Lane
+from autoscaler.loop.job import next_due
 from autoscaler.model import JobKey, Reason, VertexId
 from tests.loop.conftest import Log
 from tests.loop.world import ADAPTIVE, SOURCE, WORKER, FakeJob, World
@@ -359,3 +360,20 @@ def test_a_hanging_application_takes_little_of_a_workers_time(world: World) -> N
     assert world.flink.patience[:2] == [2.0, None]
     assert [lane for name, lane in world.time.lanes if "/" in name][-1] is Lane.SUSPECTS
     assert world.counters.failed_passes == 1
+
+
+@pytest.mark.parametrize(
+    ("now", "intervals", "due"),
+    [
+        (105, 1, 160),
+        (160, 1, 160),
+        (161, 1, 220),
+        (105, 3, 280),
+        (230, 1, 280),
+        (40, 1, 100),
+        (-5_000, 2, -4_880),
+    ],
+)
+def test_passes_keep_their_grid_until_the_clock_is_set_back(now: int, intervals: int, due: int) -> None:
+    """After a pass at 100 one is due every 60; what is past is left out. A clock set back begins a grid of its own."""
+    assert next_due(100, 60, intervals, now) == due

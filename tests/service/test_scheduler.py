@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, timedelta
 
 import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
 from structlog.testing import capture_logs
 
 from autoscaler.loop import Lane
-from autoscaler.service import system_clock
-from autoscaler.steps import TICK, StepScheduler
+from autoscaler.service import system_clock, system_uptime
+from autoscaler.steps import TICK, StepScheduler, Ticks
 from autoscaler.telemetry import Journal
 
 PATIENCE = 10.0
+HOUR = 3_600_000
+
+
+class Clock:
+    """A wall clock that can be set."""
+
+    def __init__(self) -> None:
+        self.offset = 0
+
+    def __call__(self) -> int:
+        return system_clock() + self.offset
 
 
 @pytest.fixture
 def scheduler() -> Iterator[StepScheduler]:
-    running = StepScheduler(2, system_clock, Journal())
+    running = StepScheduler(2, system_clock, system_uptime, Journal())
     running.start()
     yield running
     running.stop()
@@ -85,3 +99,33 @@ def test_a_step_that_fails_is_told_of_and_ends_no_thread(scheduler: StepSchedule
         scheduler.at(system_clock() + TICK, done.set, name="works")
         assert done.wait(PATIENCE)
     assert [line["event"] for line in log].count("a step failed") == 2
+
+
+@pytest.mark.parametrize("by", [-HOUR, HOUR])
+def test_a_clock_that_is_set_neither_holds_a_step_up_nor_hurries_it(by: int) -> None:
+    """A step waits for as long as it was to wait when it was planned, and looks none older or younger."""
+    clock, ran, done = Clock(), [], threading.Event()
+    running = StepScheduler(2, clock, system_uptime, Journal())
+    running.at(clock() + HOUR // 2, lambda: ran.append("too early"), name="later")
+    running.at(clock() + 2 * TICK, done.set, name="soon")
+    clock.offset = by
+    running.start()
+    try:
+        assert done.wait(PATIENCE)
+        assert not ran
+        assert 0 <= running.since_began(Lane.WORKERS) < HOUR // 2
+    finally:
+        running.stop()
+
+
+def test_ticks_go_on_when_the_clock_is_set_back() -> None:
+    """What APScheduler would do in an hour it does now, as no tick is that far away."""
+    ticks = Ticks()
+    scheduler = BackgroundScheduler(jobstores={"default": ticks}, timezone=UTC)
+    scheduler.start(paused=True)
+    job = scheduler.add_job(lambda: None, IntervalTrigger(seconds=TICK / 1000, timezone=UTC))
+    try:
+        assert ticks.get_due_jobs(job.next_run_time - timedelta(milliseconds=TICK)) == []
+        assert ticks.get_due_jobs(job.next_run_time - timedelta(hours=1)) == [job]
+    finally:
+        scheduler.shutdown(wait=False)

@@ -159,7 +159,7 @@ def test_a_step_that_hangs_starves_the_watchdog(tmp_path: Path, stub: Stub, list
     """Reports go on, but the watchdog is not fed while a step gives no sign of life; once it does all is well again."""
     now = [1_000_000]
     store = HangingStore()
-    service = Service(load_settings(settings_file(tmp_path, stub)), store, clock=lambda: now[0])
+    service = Service(load_settings(settings_file(tmp_path, stub)), store, uptime=lambda: now[0])
     service.start()
     try:
         assert store.asked.wait(10)
@@ -179,10 +179,19 @@ def test_a_step_that_hangs_starves_the_watchdog(tmp_path: Path, stub: Stub, list
         service.stop()
 
 
+@pytest.mark.parametrize("by", [-3_600_000, 3_600_000])
+def test_a_clock_that_is_set_is_no_hang(tmp_path: Path, stub: Stub, by: int) -> None:
+    """Health goes by the time that really passed."""
+    now = [10_000_000]
+    service = Service(load_settings(settings_file(tmp_path, stub)), NothingRemembered(None), clock=lambda: now[0])
+    now[0] += by
+    assert service.healthy().ok
+
+
 def test_a_slow_cluster_hangs_nothing(tmp_path: Path, stub: Stub, cluster: StubCluster) -> None:
     """A step that waits for its second answer was alive when the first came, however long the step takes in all."""
     now = [1_000_000]
-    service = Service(load_settings(settings_file(tmp_path, stub)), NothingRemembered(None), clock=lambda: now[0])
+    service = Service(load_settings(settings_file(tmp_path, stub)), NothingRemembered(None), uptime=lambda: now[0])
     found: list[Health] = []
 
     def read_twice() -> None:
