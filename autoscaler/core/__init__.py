@@ -10,5 +10,6 @@ from autoscaler.core.decide import decide
 from autoscaler.core.observed import observed_true_processing_rate, rounded_sample
 from autoscaler.core.protection import doubts
 from autoscaler.core.rounding import rounded
+from autoscaler.core.window import carried
 
-__all__ = ["decide", "doubts", "observed_true_processing_rate", "rounded", "rounded_sample"]
+__all__ = ["carried", "decide", "doubts", "observed_true_processing_rate", "rounded", "rounded_sample"]

@@ -36,6 +36,21 @@ def metric_window(window: Window, policy: Policy, now: Millis) -> MetricWindow:
     return MetricWindow(samples=kept, full_at=full_at, is_full=True)
 
 
+def carried(window: Window, policy: Policy, oldest: Millis) -> tuple[Sample, ...]:
+    """Return what the next decision is to be given of the samples of one that counted those from ``oldest`` on.
+
+    With extras that is also the sample of the pass before, of the same run. Passes begin some milliseconds early or
+    late, so that now and then the second oldest sample is younger than the window when the oldest is already too old
+    for it: the window would not be full, although it has been for long.
+    """
+    samples = window.samples
+    first = next(index for index, sample in enumerate(samples) if sample.at >= oldest)
+    earliest = max(window.running_since, samples[first].at - 2 * policy.decision_interval + 1)
+    if policy.extras and first > 0 and samples[first - 1].at >= earliest:
+        first -= 1
+    return samples[first:]
+
+
 def samples_of_this_run(window: Window) -> tuple[Sample, ...]:
     """Return all samples, or only the newest if the job was restarted after the oldest was taken."""
     if window.samples and window.running_since > window.samples[0].at:

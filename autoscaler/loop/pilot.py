@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from autoscaler.cluster import ClusterError, JobDetails
-from autoscaler.core import decide, doubts, pacing
+from autoscaler.core import carried, decide, doubts, pacing
 from autoscaler.core.moment import Moment
 from autoscaler.loop import action
 from autoscaler.loop import attempt as attempts
@@ -112,7 +112,7 @@ class Pilot:
         )
         decision = decide(window, before, self._contract.policy_of(observed.topology), self._contract.cluster, at)
         oldest = decision.window_start if decision.window_start is not None else window.samples[0].at
-        self._samples = tuple(sample for sample in window.samples if sample.at >= oldest)
+        self._samples = carried(window, policy, oldest)
         self._history = History(
             scalings=decision.scalings, restarts=decision.restarts, delayed=decision.delayed, needs=decision.needs
         )

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from autoscaler.core import decide
+from autoscaler.core import carried, decide
 from autoscaler.core.capacity import applied
 from autoscaler.loop.pilot import measured, with_request, with_scaling
 from autoscaler.model import (
@@ -146,7 +146,7 @@ class _Replayed:
         window = replace(one, samples=(*self._samples, sample))
         decision = decide(window, self._before, self._policy, self._cluster, sample.at)
         oldest = sample.at if decision.window_start is None else decision.window_start
-        self._samples = tuple(s for s in window.samples if s.at >= oldest)
+        self._samples = carried(window, self._policy, oldest)
         return decision
 
     def kept(self, decision: Decision) -> None:

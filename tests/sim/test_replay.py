@@ -45,6 +45,8 @@ LOOP = OPTIONS | {
     "job.autoscaler.yarn.rescale-budget": "0",
     "job.autoscaler.yarn.probation": "20 s",
 }
+# When the daemon that was recorded found a window not full that had been: its oldest sample was 1 ms too young.
+NOT_FULL_BY_A_MILLISECOND = {"full-queue": [], "changed-by-hand": [1_795_277_211_004]}
 FULL_QUEUE = {"job.autoscaler.yarn.capacity.allowance": "0"}
 BY_HAND = {"job.autoscaler.yarn.external-change.hold": "45 s"}
 AS_RECORDED = [word for key, value in OPTIONS.items() for word in ("--set", f"{key}={value}")]
@@ -66,9 +68,14 @@ def recorded(name: str, folder: Path) -> Recording:
 
 @pytest.mark.parametrize(("name", "passes", "minds"), [("full-queue", 13, 7), ("changed-by-hand", 18, 12)])
 def test_a_recorded_run_of_a_real_lab_is_decided_as_it_was(name: str, passes: int, minds: int, tmp_path: Path) -> None:
-    """Every pass, each change of mind, and what a rescale was held back by are those of the recording."""
+    """Every pass, each change of mind, and what a rescale was held back by are those of the recording.
+
+    But a window that was full stays full.
+    """
     steps = replay(recorded(name, tmp_path), policy(OPTIONS), cluster(OPTIONS))
-    assert [step for step in steps if step.differs] == []
+    differing = [step for step in steps if step.differs]
+    assert [step.at for step in differing] == NOT_FULL_BY_A_MILLISECOND[name]
+    assert all(step.replayed.reason is Reason.STEADY for step in differing)
     assert (len(steps), len(changes(steps))) == (passes, minds)
     assert Reason.SCALE in {step.replayed.reason for step in steps}
 
@@ -78,7 +85,8 @@ def test_a_recorded_run_of_a_real_lab_is_led_as_it_was(name: str, own: dict[str,
     """Read over REST by the unchanged adapters and loop it gives the same changes of mind in the same order, and what
     held a rescale back is the same: no room, what somebody else had set."""
     found = recorded(name, tmp_path)
-    was, came = told(found), rerun(found, LOOP | own, EMR)
+    was = [one for one in told(found) if one.at not in NOT_FULL_BY_A_MILLISECOND[name]]
+    came = rerun(found, LOOP | own, EMR)
     assert [one.mind for one in came] == [one.mind for one in was]
     assert all(abs(one.at - other.at) < 10 for one, other in zip(was, came, strict=True))
     assert Reason.SCALE in {one.reason for one in came}
