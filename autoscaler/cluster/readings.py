@@ -148,19 +148,20 @@ def _source_records_in(counters: VertexCounters, metrics: Mapping[str, Aggregate
     """Count what a source has read.
 
     Up to 1.20 a task's own counter leaves out what its source operator reads, and readers that are not built
-    on the common base count only what they hand on. Where the metrics could not be read, a 0 says nothing.
+    on the common base count only what they hand on. Where the metrics could not be read, a 0 says nothing. Where no
+    operator goes by a source's name, what the task hands on is all there is, and a 0 of that says nothing either.
     """
     count = counters.read_records
     if count != 0:
         return count
     if metrics is None:
         return None
-    for metric in (_RECORDS_IN, _RECORDS_OUT):
-        if _listed(metrics, metric):
-            count = _sum(metrics, metric)
-            if count != 0:
-                return count
-    return count
+    counted = [metric for metric in (_RECORDS_IN, _RECORDS_OUT) if _listed(metrics, metric)]
+    for metric in counted:
+        count = _sum(metrics, metric)
+        if count != 0:
+            return count
+    return count if counted else counters.write_records or None
 
 
 def _listed(metrics: Mapping[str, Aggregate], metric: str) -> bool:
@@ -168,12 +169,12 @@ def _listed(metrics: Mapping[str, Aggregate], metric: str) -> bool:
 
 
 def _sum(metrics: Mapping[str, Aggregate], metric: str) -> float | None:
-    """Add a metric up over the vertex's source operators; ``None`` if none has it or one is not a number."""
+    """Add a metric up over the vertex's source operators; ``None`` if none has it or one is not a finite number."""
     total = 0.0
     found = False
     for name, aggregate in metrics.items():
         if _of_source(name) == metric:
-            if aggregate.sum is None:
+            if aggregate.sum is None or not math.isfinite(aggregate.sum):
                 return None
             total += aggregate.sum
             found = True

@@ -210,7 +210,9 @@ def _backwards(
 
 def _subtasks(busy: Aggregate | None) -> int | None:
     """How many subtasks a metric was aggregated over, as far as sum and mean tell."""
-    return round(busy.sum / busy.avg) if busy and busy.sum and busy.avg else None
+    if not (busy and busy.sum and busy.avg and math.isfinite(busy.sum) and math.isfinite(busy.avg)):
+        return None
+    return round(busy.sum / busy.avg)
 
 
 def _observed_tpr(vertex: Vertex, reading: VertexReading, policy: Policy, earlier: Sequence[Sample]) -> float | None:

@@ -155,6 +155,9 @@ def _why(decision: Decision, topology: Topology) -> str:
             f"{f' and {number(e.catch_up_rate)}/s to catch up' if e.catch_up_rate else ''}"
             f", can do {number(e.tpr)}/s"
         )
+    silent = [names[v] for v, s in decision.sizings.items() if Limit.NO_BUSY_TIME in s.limits]
+    if silent:
+        parts.append(f"not sized, as no busy time is reported: {', '.join(silent)}")
     return "; ".join(parts + held) or "nothing was measured yet"
 
 

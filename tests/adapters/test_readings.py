@@ -217,9 +217,10 @@ def test_lag_is_absent_until_it_is_listed() -> None:
 
 
 def test_lag_with_a_part_that_is_no_number_is_absent() -> None:
-    """A sum of a number and no number is no number."""
-    metrics = {"Source__a.pendingRecords": total(40), "Source__b.pendingRecords": total(None)}
-    assert vertex_reading(SOURCE, counters(), metrics).pending is None
+    """A sum of a number and no number is no number, and an infinite lag is none: the job would get all it may."""
+    for no_number in (None, math.inf, -math.inf):
+        metrics = {"Source__a.pendingRecords": total(40), "Source__b.pendingRecords": total(no_number)}
+        assert vertex_reading(SOURCE, counters(), metrics).pending is None
 
 
 RECORDS_IN = {
@@ -228,7 +229,7 @@ RECORDS_IN = {
     "what a generator hands on": (0, {"Source__a.numRecordsIn": total(0), "Source__a.numRecordsOut": total(5)}, 5),
     "a legacy source hands on": (0, {"Source__a.numRecordsOut": total(5)}, 5),
     "nothing read yet": (0, {"Source__a.numRecordsIn": total(0), "Source__a.numRecordsOut": total(0)}, 0),
-    "nothing listed": (0, {}, 0),
+    "no operator by a source's name": (0, {BUSY: total(1_000)}, 90),
     "incomplete": (None, {"Source__a.numRecordsIn": total(9)}, None),
     "not a number": (0, {"Source__a.numRecordsIn": total(None), "Source__a.numRecordsOut": total(5)}, None),
     "metrics could not be read": (0, None, None),
@@ -242,6 +243,12 @@ def test_what_a_source_has_read(
 ) -> None:
     """The count falls back from the task to its source operators to what they hand on, and is never made up."""
     assert vertex_reading(SOURCE, counters(read=read), metrics).records_in == expected
+
+
+@pytest.mark.parametrize("handed_on", [0, None])
+def test_a_source_that_counts_nothing_at_all_is_unknown_and_not_idle(handed_on: float | None) -> None:
+    """A source that does all of a job's work, by a name of its own, must not be shrunk as if it had nothing to do."""
+    assert vertex_reading(SOURCE, counters(read=0, write=handed_on), {BUSY: total(1_000)}).records_in is None
 
 
 @pytest.mark.parametrize("release", RELEASES)

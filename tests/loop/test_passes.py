@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -171,13 +172,27 @@ def test_metrics_that_say_nothing_scale_nothing_down(world: World, metric: str, 
     assert "unexpected" not in world.status().detail
 
 
-def test_an_infinite_lag_is_survived(world: World) -> None:
+INFINITE = Aggregate(min=math.inf, max=math.inf, avg=math.inf, sum=math.inf)
+
+
+@pytest.mark.parametrize("metric", ["busyTimeMsPerSecond", "numRecordsIn", "pendingRecords"])
+def test_an_infinite_metric_is_survived(world: World, metric: str) -> None:
     """ "Infinity" in a metric leads to a decision or a reason, not to a crash."""
     job = world.add_job()
-    job.spoil = spoiled("pendingRecords", Aggregate(sum=float("inf")))  # type: ignore[assignment]
+    job.spoil = spoiled(metric, INFINITE)  # type: ignore[assignment]
     world.start()
     world.run(100)
     assert "unexpected" not in world.status().detail
+
+
+def test_a_job_that_reports_no_busy_time_says_so(world: World) -> None:
+    """Why nothing is ever done about a job shows in its status, with the vertices it is about."""
+    job = world.add_job()
+    job.spoil = spoiled("busyTimeMsPerSecond", Aggregate())  # type: ignore[assignment]
+    world.start()
+    world.run(100)
+    assert world.status().reason is Reason.STEADY
+    assert world.status().detail == "not sized, as no busy time is reported: orders, enrich"
 
 
 def test_incomplete_counters_withhold_a_scale_down(world: World) -> None:
