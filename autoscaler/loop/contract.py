@@ -213,8 +213,8 @@ def _not_reactive(terms: Terms) -> Objection | None:
 RULES: tuple[Rule, ...] = (  # first to object wins
     _ours,  # two controllers must never fight
     _can_rescale_in_place,  # before 1.18 there is nothing to call
-    _adaptive,  # the default scheduler refuses requirements
-    _not_reactive,  # so does reactive mode
+    _not_reactive,  # it refuses requirements, and brings a scheduler of its own
+    _adaptive,  # the default scheduler refuses them too
 )
 
 
