@@ -311,7 +311,7 @@ class HttpClient:
                 raise
             finally:
                 raw.release_conn()
-        except (failed.RequestException, wire.HTTPError, HTTPException, OSError) as error:
+        except (failed.RequestException, wire.HTTPError, HTTPException, OSError, ValueError) as error:
             raise _lost(request, error, timeout) from error
         finally:
             with self._lock:
@@ -441,7 +441,7 @@ def _lost(request: Request, error: Exception, timeout: float) -> Transient:
         return Transient("timeout", f"{where}: no complete answer within {timeout:.3g} s")
     if isinstance(error, failed.SSLError | wire.SSLError):
         return Transient("tls", f"{where}: TLS failed: {error}")
-    if isinstance(error, failed.InvalidURL | wire.LocationValueError):
+    if isinstance(error, ValueError):  # both libraries' errors about addresses are
         return Transient("bad-url", f"{where}: {error}")
     causes = _causes(error)
     if any(isinstance(cause, wire.NameResolutionError) for cause in causes):

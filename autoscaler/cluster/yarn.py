@@ -125,7 +125,8 @@ class ResourceManagers:
         wanted = wanted or ApplicationFilter()
         query = f"?states=RUNNING&applicationTypes={quote(wanted.application_type, safe='')}"
         listed = parse_applications(self._list(query))
-        return tuple(application for application in listed if wanted.admits(application))
+        # A federation's router may list one that its sub-cluster has ended meanwhile.
+        return tuple(each for each in listed if wanted.admits(each) and not each.is_terminal)
 
     def application(self, application_id: str) -> Application | None:
         """Look one application up, in whatever state; ``None`` if it is not known (any more)."""

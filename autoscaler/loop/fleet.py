@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -126,7 +127,7 @@ class Fleet:
         else:
             said = "the ResourceManager is a standby; waiting for it to become active"
             self._env.leadership.review()
-        self._env.journal.once("resourcemanager", said, error=str(error))
+        self._env.journal.once("resourcemanager", said, _cause(error), error=str(error))
 
     def _begin_to_act(self, now: Millis) -> None:
         """Take up every job anew from what the store holds, which another daemon may have written until now: its
@@ -260,3 +261,8 @@ class Fleet:
             self._env.journal.error("retention failed", error)
         finally:
             self._env.scheduler.at(now + RETAIN_EVERY, self._retain, name="retention", lane=Lane.DISCOVERY)
+
+
+def _cause(error: ClusterError) -> str:
+    """What tells one trouble from another: its text without the times and sizes in it."""
+    return re.sub(r"[\d.]+", "", str(error))

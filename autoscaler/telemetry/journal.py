@@ -24,6 +24,7 @@ from autoscaler.model import (
 from autoscaler.telemetry import sentences
 
 SUBJECTS = 10_000  # a session's short jobs come without end
+CAUSES = 20
 
 
 class Journal:
@@ -32,7 +33,7 @@ class Journal:
     def __init__(self, subjects: int = SUBJECTS) -> None:
         self._subjects = subjects
         self._log: Any = structlog.get_logger()
-        self._said: dict[str, str] = {}
+        self._said: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._lock = threading.Lock()
 
     def started(self, **facts: object) -> None:
@@ -47,12 +48,17 @@ class Journal:
     def error(self, event: str, error: BaseException | None = None, **facts: object) -> None:
         self._log.error(event, exc_info=error, **facts)
 
-    def once(self, subject: str, event: str, **facts: object) -> None:
-        """Warn of ``event`` about ``subject`` unless that was the last thing said about it."""
+    def once(self, subject: str, event: str, cause: str = "", /, **facts: object) -> None:
+        """Warn of ``event`` about ``subject`` unless that was the last thing said about it.
+
+        Of several causes, which may alternate, each is told once.
+        """
         with self._lock:
-            if self._said.get(subject) == event:
+            last, causes = self._said.get(subject, ("", ()))
+            causes = causes if last == event else ()
+            if cause in causes:
                 return
-            self._said[subject] = event
+            self._said[subject] = (event, (*causes, cause)[-CAUSES:])
             if len(self._said) > self._subjects:
                 del self._said[next(iter(self._said))]
         self._log.warning(event, **facts)

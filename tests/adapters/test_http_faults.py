@@ -109,7 +109,7 @@ def test_an_unknown_host_is_unresolved(http: HttpClient) -> None:
     assert raised.value.kind == "unresolved"
 
 
-@pytest.mark.parametrize("url", ["", "host:8088/x", "ftp://host/x", "http:///x", "http://a b/x"])
+@pytest.mark.parametrize("url", ["", "host:8088/x", "ftp://host/x", "http:///x", "http://a b/x", "http://[::1/x"])
 def test_a_bad_address_is_transient(http: HttpClient, url: str) -> None:
     """An address that is none never ends the program."""
     with pytest.raises(Transient):

@@ -128,6 +128,16 @@ def test_one_filtered_request_lists_all(http: HttpClient, active: Stub) -> None:
     assert call.path.startswith(f"{APPS}?states=RUNNING&applicationTypes=Apache%20Flink&deSelects=resourceRequests,")
 
 
+def test_what_has_ended_is_not_listed_as_running(http: HttpClient, stub: Stub) -> None:
+    """Whatever the list holds beside what was asked for, an application that ended is none that runs."""
+    stub.answer(INFO, info("ACTIVE"))
+    running = {"id": "application_1_0001", "state": "RUNNING"}
+    ended = {"id": "application_1_0002", "state": "FINISHED", "trackingUI": "History"}
+    stub.answer(APPS, json_of({"apps": {"app": [running, ended]}}))
+    (listed,) = ResourceManagers(http, [stub.url]).applications()
+    assert listed.id == "application_1_0001"
+
+
 def test_a_release_that_knows_no_deselects_is_asked_without(http: HttpClient, stub: Stub) -> None:
     """A 400 for the left-out parts is met once, and they are asked for from then on."""
     stub.answer(INFO, info("ACTIVE"))

@@ -102,6 +102,7 @@ def test_a_new_application_is_found_by_the_next_discovery(world: World) -> None:
         ({"job.autoscaler.yarn.enabled": "true"}, "1.20.0-amzn-0", Reason.TWO_SCALERS, "job.autoscaler.enabled: false"),
         ({}, "1.16.3", Reason.UNSUPPORTED_VERSION, "1.16.3 cannot change"),
         ({"scheduler-mode": "reactive"}, "1.20.0", Reason.REACTIVE_MODE, "reactive"),
+        ({"scheduler-mode": "REACTIVE", "jobmanager.scheduler": "default"}, "1.20.0", Reason.REACTIVE_MODE, "reactive"),
         ({"job.autoscaler.yarn.enabled": "false"}, "1.20.0", Reason.NOT_ENABLED, "yarn.enabled is false"),
     ],
 )
@@ -656,6 +657,20 @@ def test_rm_down_at_start_is_waited_for_and_said_once(world: World, log: Log) ->
     world.run(35)
     assert world.status().reason is not None
     assert len(events(log, "the ResourceManager answers again")) == 1
+
+
+def test_rm_away_for_another_reason_than_at_first_is_told(world: World, log: Log) -> None:
+    """A ResourceManager that was only not there yet, and then refuses us, is not waited for in silence."""
+    world.yarn.fail = Transient("no-active-rm", "no connection within 3 s: refused")
+    world.start()
+    world.run(100)
+    world.yarn.fail = Transient("no-active-rm", "expected JSON, got 401; on a secured cluster set kerberos.keytab")
+    world.run(100)
+    world.yarn.fail = Transient("no-active-rm", "no connection within 2.97 s: refused")
+    world.run(100)
+    told = [line["error"] for line in events(log, "the ResourceManager does not answer; waiting for it")]
+    assert len(told) == 2
+    assert "set kerberos.keytab" in told[1]
 
 
 def test_rm_down_later_holds_every_job_and_recovers(world: World, log: Log) -> None:

@@ -84,6 +84,17 @@ def test_of_subjects_without_end_the_newest_are_known() -> None:
     assert [line["about"] for line in lines] == ["a", "b", "c", "a"]
 
 
+def test_a_thing_is_said_once_for_each_of_its_causes() -> None:
+    """What lasts for another reason than at first is told anew, and reasons that alternate are not told for ever."""
+    journal = Journal()
+    with capture_logs() as lines:
+        for cause in ("refused", "refused", "401", "refused", "401", "401"):
+            journal.once("rm", "it does not answer", cause, error=cause)
+        journal.over("rm", "it answers again")
+        journal.once("rm", "it does not answer", "401", error="401")
+    assert [line.get("error") for line in lines] == ["refused", "401", None, "401"]
+
+
 def test_a_thing_is_said_once_until_it_is_over() -> None:
     """A condition that lasts has one line when it begins and one when it ends."""
     journal = Journal()
