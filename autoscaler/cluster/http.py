@@ -36,6 +36,7 @@ _RETRIES: Final = 2
 _RETRY_WAIT_S: Final = 0.1
 _LEAST_S: Final = 0.01
 _PER_APPLICATION: Final = 2
+_NOT_OF_FLINK: Final = (408, 429)  # like 401 and 403 said by what stands before Flink, which has no users and no quotas
 _PACKAGE: Final = re.compile(r"^(?:[a-z_][\w$]*\.)+(?=[A-Z])")
 
 
@@ -365,7 +366,9 @@ def put_answer(url: str, reply: Reply) -> PutAnswer:
     if reply.status == 200 and reply.is_json and reply.body:
         return PutAnswer(result=PutResult.ACCEPTED, status=200, message="")
     error = failure("PUT", url, reply)
-    if isinstance(error, Rejected | Gone):
+    if isinstance(error, Unauthorized) or reply.status in _NOT_OF_FLINK:
+        result = PutResult.NOT_SENT
+    elif isinstance(error, Rejected | Gone):
         result = PutResult.REJECTED
     elif isinstance(error, Transient) and (error.kind in ("redirect", "warning-page") or 400 <= reply.status < 500):
         # Only the proxy says these, and it says them instead of passing the request on.
