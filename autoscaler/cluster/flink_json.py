@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from sys import intern
 from typing import Any, Final
 
+from msgspec import Struct
+
 from autoscaler.model import Bounds, Input, Millis, Topology, Vertex, VertexId, frozen
 
 GC_TIME: Final = "Status.JVM.GarbageCollector.All.TimeMsPerSecond"
@@ -57,8 +59,7 @@ class ClusterConfig:
     session: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VertexCounters:
+class VertexCounters(Struct, frozen=True, kw_only=True):
     """One vertex in the present attempt, counters summed over subtasks; ``None`` where incomplete."""
 
     status: str
@@ -94,8 +95,7 @@ class JobDetails:
     doubts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aggregate:
+class Aggregate(Struct, frozen=True, kw_only=True, gc=False):
     """One metric over the subtasks that have it; ``None`` where not asked for or not a number."""
 
     min: float | None = None

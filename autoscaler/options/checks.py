@@ -62,7 +62,6 @@ def check_value(
     )
 
 
-@lru_cache(maxsize=4096)
 def concerns_us(text: str) -> bool:
     """Tell whether a key as written is an option, or was probably meant for one; all others are Flink's own."""
     return is_ours(text) or text.startswith(_STANDALONE_PREFIX) or _resembles_prefix(text)
@@ -145,6 +144,7 @@ def _about_other(setting: Setting, profile: str) -> Iterator[Problem]:
         yield _problem(Severity.WARNING, setting, message)
 
 
+@lru_cache(maxsize=4096)
 def _resembles_prefix(text: str) -> bool:
     head = ".".join(text.split(".")[:2]) + "."
     return "autoscaler" in text.lower() or SequenceMatcher(None, head, PREFIX).ratio() > 0.85

@@ -56,7 +56,8 @@ class Edge:
         self.proxy = proxy
         self.calls = 0
         self.puts: list[Callable[[SimJob, Mapping[VertexId, Bounds]], None]] = []
-        self._settings = settings
+        self.settings = settings
+        self._own = f"/proxy/{yarn.application_id(cluster)}/"
         self._cached: dict[str, tuple[Millis, Any]] = {}
 
     def answer(self, method: str, url: str, body: bytes = b"") -> Answered:
@@ -67,12 +68,11 @@ class Edge:
             raise NoAnswer("the ResourceManager does not answer, and its proxy needs it")
         if path.startswith("/ws/v1/cluster"):
             return self._yarn(path.removeprefix("/ws/v1/cluster").strip("/"), query)
-        own = f"/proxy/{yarn.application_id(self.cluster)}/"
-        if not path.startswith(own):
+        if not path.startswith(self._own):
             raise HtmlAnswer(404, "<h1>Application could not be found in RM or history server</h1>")
         if not self.cluster.master_answers or self.cluster.ended:
             raise HtmlAnswer(500, "<h1>HTTP ERROR 500 java.net.ConnectException: Connection refused</h1>")
-        flink_path = path.removeprefix(own).removeprefix("v1/")
+        flink_path = path.removeprefix(self._own).removeprefix("v1/")
         if method == "PUT":
             return self._put(flink_path, body)
         return self._flink(flink_path, query)
@@ -90,72 +90,47 @@ class Edge:
             return Answered(200, yarn.application(self.cluster, self.proxy))
         if path == "nodes":
             return Answered(200, yarn.nodes(self.cluster, states))
-        known: Mapping[str, Callable[[SimCluster], Any]] = {
-            "info": yarn.info,
-            "": yarn.info,
-            "metrics": yarn.metrics,
-            "scheduler": yarn.scheduler,
-        }
-        if path not in known:
+        render = OF_YARN.get(path)
+        if render is None:
             return Answered(404, {"RemoteException": {"exception": "NotFoundException", "message": "HTTP 404"}})
-        return Answered(200, known[path](self.cluster))
+        return Answered(200, render(self.cluster))
 
     # -------------------------------------------------------------- Flink
 
     def _flink(self, path: str, query: Query) -> Answered:
-        jobs, now = self.cluster.jobs, self.cluster.now
-        if path.startswith("jobs/") and path != "jobs/overview":
-            found = self._job_of(path)
-            if found is None:
-                return _no_job(path)
-            return self._job(found, path.removeprefix(f"jobs/{flink.job_id(found)}").strip("/"), query)
-        first, names, aggregates = jobs[0], query.get("get", ()), query.get("agg") or ALL_AGGREGATES
-        known: Mapping[str, Callable[[], Any]] = {
-            "config": lambda: flink.config(first),
-            "overview": lambda: flink.overview(jobs),
-            "jobs": lambda: flink.job_ids(jobs),
-            "jobs/overview": lambda: flink.jobs_overview(jobs, now),
-            "jobmanager/config": lambda: flink.configuration(first, self._settings),
-            "jobmanager/metrics": lambda: flink_metrics.manager_metrics(jobs, names),
-            "taskmanagers": lambda: flink.task_managers(first, now),
-            "taskmanagers/metrics": lambda: flink_metrics.worker_metrics(first, names, aggregates),
-        }
-        if path not in known:
+        render = OF_FLINK.get(path)
+        if render is not None:
+            if path.endswith("/metrics"):
+                self.fetched(self.cluster.job)
+            return Answered(200, render(self, query))
+        if not path.startswith("jobs/"):
             return _error(404, f"Unable to load requested file /{path}.")
-        if path.endswith("/metrics"):
-            self._fetched()
-        return Answered(200, known[path]())
+        job = self._job_of(path)
+        if job is None:
+            return _no_job(path)
+        return self._job(job, path.partition("/")[2].partition("/")[2].strip("/"), query)
 
     def _job_of(self, path: str) -> SimJob | None:
         own = path.split("/")[1]
         return next((job for job in self.cluster.jobs if flink.job_id(job) == own), None)
 
-    def _fetched(self) -> Mapping[int, Fetched | None]:
-        """What the JobManager's one metric store holds of each job; asking has it refreshed for all of them."""
-        return {job.number: job.metrics.read(self.cluster.now) for job in self.cluster.jobs}
+    def fetched(self, job: SimJob) -> Fetched | None:
+        """What the JobManager's one metric store holds of a job; asking has it refreshed for all of them."""
+        return {each.number: each.metrics.read(self.cluster.now) for each in self.cluster.jobs}[job.number]
 
     def _job(self, job: SimJob, path: str, query: Query) -> Answered:
-        now = self.cluster.now
-        known: Mapping[str, Callable[[], Any]] = {
-            "": lambda: self._cache(job, path, lambda: flink.job_details(job, now, self._fetched()[job.number])),
-            "config": lambda: _execution_config(job),
-            "status": lambda: {"status": flink.STATE_OF[job.phase][0]},
-            "metrics": lambda: flink_metrics.job_metrics(job, now, query.get("get", ())),
-            "checkpoints": lambda: self._cache(job, path, lambda: flink.checkpoints(job)),
-            "checkpoints/config": lambda: flink.checkpoint_config(job),
-            "resource-requirements": lambda: flink.requirements(job),
-            "exceptions": lambda: {"exceptionHistory": {"entries": [], "truncated": False}},
-        }
-        if path in known:
-            return Answered(200, known[path]())
+        render = OF_JOB.get(path)
+        if render is not None:
+            return Answered(200, render(self, job, query))
         if path.startswith("vertices/") and path.endswith("/subtasks/metrics"):
-            vertex = next((v for v in job.vertices if v.id == path.split("/")[1]), None)
+            own = path.split("/")[1]
+            vertex = next((v for v in job.vertices if v.id == own), None)
             return Answered(200, [] if vertex is None else self._metrics(job, vertex, query))
         return _error(404, f"Unable to load requested file /jobs/{flink.job_id(job)}/{path}.")
 
-    def _cache(self, job: SimJob, path: str, render: Callable[[], Any]) -> Any:
+    def cached(self, job: SimJob, what: str, render: Callable[[], Any]) -> Any:
         """Flink keeps what it read of a job for 3 seconds."""
-        now, key = self.cluster.now, f"{flink.job_id(job)}/{path}"
+        now, key = self.cluster.now, f"{flink.job_id(job)}/{what}"
         at, document = self._cached.get(key, (now - GRAPH_CACHE, None))
         if now - at >= GRAPH_CACHE:
             document = render()
@@ -163,7 +138,7 @@ class Edge:
         return document
 
     def _metrics(self, job: SimJob, vertex: VertexSpec, query: Query) -> list[dict[str, Any]]:
-        fetched = self._fetched()[job.number]
+        fetched = self.fetched(job)
         if "get" not in query:
             return list(flink_metrics.metric_names(job, vertex, fetched))
         return flink_metrics.metric_values(job, vertex, fetched, query["get"], query.get("agg") or ALL_AGGREGATES)
@@ -190,6 +165,36 @@ class Edge:
         job.put(bounds, self.cluster.now)
         self._cached.clear()
         return Answered(200, {})
+
+
+OF_YARN: Mapping[str, Callable[[SimCluster], Any]] = {
+    "info": yarn.info,
+    "": yarn.info,
+    "metrics": yarn.metrics,
+    "scheduler": yarn.scheduler,
+}
+OF_FLINK: Mapping[str, Callable[[Edge, Query], Any]] = {
+    "config": lambda edge, _: flink.config(edge.cluster.job),
+    "overview": lambda edge, _: flink.overview(edge.cluster.jobs),
+    "jobs": lambda edge, _: flink.job_ids(edge.cluster.jobs),
+    "jobs/overview": lambda edge, _: flink.jobs_overview(edge.cluster.jobs, edge.cluster.now),
+    "jobmanager/config": lambda edge, _: flink.configuration(edge.cluster.job, edge.settings),
+    "jobmanager/metrics": lambda edge, query: flink_metrics.manager_metrics(edge.cluster.jobs, query.get("get", ())),
+    "taskmanagers": lambda edge, _: flink.task_managers(edge.cluster.job, edge.cluster.now),
+    "taskmanagers/metrics": lambda edge, query: flink_metrics.worker_metrics(
+        edge.cluster.job, query.get("get", ()), query.get("agg") or ALL_AGGREGATES
+    ),
+}
+OF_JOB: Mapping[str, Callable[[Edge, SimJob, Query], Any]] = {  # below /jobs/:id
+    "": lambda edge, job, _: edge.cached(job, "", lambda: flink.job_details(job, edge.cluster.now, edge.fetched(job))),
+    "config": lambda _edge, job, _: _execution_config(job),
+    "status": lambda _edge, job, _: {"status": flink.STATE_OF[job.phase][0]},
+    "metrics": lambda edge, job, query: flink_metrics.job_metrics(job, edge.cluster.now, query.get("get", ())),
+    "checkpoints": lambda edge, job, _: edge.cached(job, "checkpoints", lambda: flink.checkpoints(job)),
+    "checkpoints/config": lambda _edge, job, _: flink.checkpoint_config(job),
+    "resource-requirements": lambda _edge, job, _: flink.requirements(job),
+    "exceptions": lambda _edge, _job, _: {"exceptionHistory": {"entries": [], "truncated": False}},
+}
 
 
 def _bounds(body: bytes) -> Mapping[VertexId, Bounds] | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from autoscaler.model import Millis
 from autoscaler.sim.checkpoints import Checkpoint
 from autoscaler.sim.job import Phase, SimJob
 from autoscaler.sim.meters import Fetched, VertexReading
-from autoscaler.sim.scenario import VertexSpec
+from autoscaler.sim.scenario import VertexSpec, vertex_id
 from autoscaler.sim.yarn import MB, TaskManager
 
 NEVER = 2**63 - 1
@@ -43,7 +44,12 @@ STATE_OF: JobState = {  # the job's state, and that of its tasks; none while the
 
 
 def job_id(job: SimJob) -> str:
-    return f"{job.number:024x}{job.generation:08x}"
+    return _job_id(job.number, job.generation)
+
+
+@lru_cache(maxsize=1024)
+def _job_id(number: int, generation: int) -> str:
+    return f"{number:024x}{generation:08x}"
 
 
 def config(job: SimJob) -> dict[str, Any]:
@@ -182,12 +188,13 @@ def _vertex(job: SimJob, vertex: VertexSpec, status: str, now: Millis, fetched: 
         "metrics": _io_metrics(job, vertex, reading, known=fetched is not None and fetched.complete),
     }
     if job.version >= (1, 20):
-        found["slotSharingGroupId"] = _group_id(vertex)
+        found["slotSharingGroupId"] = _group_id(vertex.group)
     return found
 
 
-def _group_id(vertex: VertexSpec) -> str:
-    return f"{sum(vertex.group.encode()):032x}"
+@lru_cache(maxsize=1024)
+def _group_id(group: str) -> str:
+    return f"{sum(group.encode()):032x}"
 
 
 def _io_metrics(job: SimJob, vertex: VertexSpec, reading: VertexReading | None, *, known: bool) -> dict[str, Any]:
@@ -218,7 +225,6 @@ def _sparse_vertex(job: SimJob, vertex: VertexSpec) -> dict[str, Any]:
 
 
 def _node(job: SimJob, vertex: VertexSpec) -> dict[str, Any]:
-    names = {other.name: other.id for other in job.vertices}
     node: dict[str, Any] = {
         "id": vertex.id,
         "parallelism": job.parallelism[vertex.id],
@@ -229,7 +235,7 @@ def _node(job: SimJob, vertex: VertexSpec) -> dict[str, Any]:
     }
     if vertex.inputs:
         node["inputs"] = [
-            {"num": number, "id": names[name], "ship_strategy": vertex.ship, "exchange": "pipelined_bounded"}
+            {"num": number, "id": vertex_id(name), "ship_strategy": vertex.ship, "exchange": "pipelined_bounded"}
             for number, name in enumerate(vertex.inputs)
         ]
     return node

@@ -13,6 +13,8 @@ from autoscaler.sim.job import Phase, SimJob
 from autoscaler.sim.meters import Aggregated, Fetched, VertexReading, evenly
 from autoscaler.sim.scenario import VertexSpec
 
+PLACE = {"min": 0, "max": 1, "avg": 2, "sum": 3}  # of an aggregate among the four that are kept
+
 
 def metric_names(job: SimJob, vertex: VertexSpec, fetched: Fetched | None) -> list[dict[str, str]]:
     """``/jobs/:id/vertices/:vid/subtasks/metrics`` without ``get``."""
@@ -51,7 +53,7 @@ def _aggregated(name: str, value: Aggregated | None, aggregates: Sequence[str]) 
         elif aggregate == "skew":
             found[aggregate] = 0.0 if value[2] == 0 else 100.0 * min(1.0, (value[1] - value[0]) / (2 * value[2]))
         else:
-            found[aggregate] = value[("min", "max", "avg", "sum").index(aggregate)]
+            found[aggregate] = value[PLACE[aggregate]]
     return found
 
 

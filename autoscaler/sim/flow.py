@@ -61,19 +61,21 @@ class Flow:
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.stages = tuple(stages)
+        self._sources = [(i, stage) for i, stage in enumerate(stages) if stage.is_source]
+        self._inner = [(i, stage) for i, stage in enumerate(stages) if not stage.is_source]
         self._could = [0.0] * len(stages)
         self._incoming = [0.0] * len(stages)
-        self._may = [0.0] * len(stages)
         self._does = [0.0] * len(stages)
         self._reads: list[list[float]] = [[] for _ in stages]
 
     def step(self, seconds: float, arriving: Sequence[float], speed: float) -> None:
         """Let records flow; ``arriving`` are records per second at each stage, ``speed`` is 1 when warmed up."""
-        if self._look_forward(seconds, arriving, speed):
-            self._look_back(seconds)
-        else:
-            self._may = self._could
-        self._move(seconds, arriving, speed)
+        somebody_waits = self._look_forward(seconds, arriving, speed)
+        may = self._looked_back(seconds) if somebody_waits else self._could
+        self._read(seconds, arriving, speed, may)
+        self._process(seconds, speed, may)
+        if somebody_waits:
+            self._note_waiting(seconds, speed, may)
 
     def wait(self, seconds: float, arriving: Sequence[float]) -> None:
         """Nothing runs: what arrives is lag."""
@@ -86,59 +88,69 @@ class Flow:
         """Return whether anybody might have to wait."""
         could, incoming = self._could, self._incoming
         full = False
-        for i, stage in enumerate(self.stages):
-            if stage.inputs:
-                inflow = 0.0
-                for u, sent in stage.inputs:
-                    inflow += could[u] * sent
-                incoming[i] = inflow
-                offered, capacity = inflow + stage.buffer / seconds, stage.capacity[0] * speed
-                if offered > capacity:
-                    full, offered = True, capacity
-                could[i] = offered
-            else:
-                rate = arriving[i]
-                reads = self._reads[i] = [
-                    min(capacity * speed, rate * share + lag / seconds)
-                    for capacity, share, lag in zip(stage.capacity, stage.share, stage.lag, strict=True)
-                ]
-                could[i] = sum(reads)
+        for i, stage in self._sources:
+            rate = arriving[i]
+            reads = self._reads[i] = [
+                min(capacity * speed, rate * share + lag / seconds)
+                for capacity, share, lag in zip(stage.capacity, stage.share, stage.lag, strict=True)
+            ]
+            could[i] = sum(reads)
+        for i, stage in self._inner:
+            inflow = 0.0
+            for u, sent in stage.inputs:
+                inflow += could[u] * sent
+            incoming[i] = inflow
+            offered, capacity = inflow + stage.buffer / seconds, stage.capacity[0] * speed
+            if offered > capacity:
+                full, offered = True, capacity
+            could[i] = offered
         return full
 
-    def _look_back(self, seconds: float) -> None:
+    def _looked_back(self, seconds: float) -> list[float]:
+        """What each may do, given what those behind it accept."""
         could, incoming = self._could, self._incoming
-        may = self._may = could.copy()
-        for i in range(len(self.stages) - 1, -1, -1):
-            stage = self.stages[i]
-            if stage.inputs:
-                accepts = may[i] + (stage.room - stage.buffer) / seconds
-                if incoming[i] > accepts:
-                    part = accepts / incoming[i]
-                    for u, _ in stage.inputs:
-                        may[u] = min(may[u], could[u] * part)
+        may = could.copy()
+        for i, stage in reversed(self._inner):
+            accepts = may[i] + (stage.room - stage.buffer) / seconds
+            if incoming[i] > accepts:
+                part = accepts / incoming[i]
+                for u, _ in stage.inputs:
+                    may[u] = min(may[u], could[u] * part)
+        return may
 
-    def _move(self, seconds: float, arriving: Sequence[float], speed: float) -> None:
-        could, may, does = self._could, self._may, self._does
-        for i, stage in enumerate(self.stages):
-            if stage.inputs:
-                inflow = 0.0
-                for u, sent in stage.inputs:
-                    inflow += does[u] * sent
-                done = min(may[i], inflow + stage.buffer / seconds)
-                stage.buffer = max(0.0, stage.buffer + (inflow - done) * seconds)
-                stage.use_s[0] += done / (stage.capacity[0] * speed) * seconds
-            else:
-                part = may[i] / could[i] if could[i] > 0 else 0.0
-                done, rate = 0.0, arriving[i]
-                for k, read in enumerate(self._reads[i]):
-                    read *= part
-                    done += read
-                    stage.lag[k] = max(0.0, stage.lag[k] + (rate * stage.share[k] - read) * seconds)
-                    stage.use_s[k] += read / (stage.capacity[k] * speed) * seconds
+    def _read(self, seconds: float, arriving: Sequence[float], speed: float, may: Sequence[float]) -> None:
+        """Sources take from what arrives and from their lag."""
+        for i, stage in self._sources:
+            could, rate, done = self._could[i], arriving[i], 0.0
+            part = may[i] / could if could > 0 else 0.0
+            lag, use_s, share, capacity = stage.lag, stage.use_s, stage.share, stage.capacity
+            for k, read in enumerate(self._reads[i]):
+                read *= part
+                done += read
+                lag[k] = max(0.0, lag[k] + (rate * share[k] - read) * seconds)
+                use_s[k] += read / (capacity[k] * speed) * seconds
+            self._does[i] = done
+            stage.records_in += done * seconds
+            stage.records_out += done * stage.selectivity * seconds
+
+    def _process(self, seconds: float, speed: float, may: Sequence[float]) -> None:
+        """All others take what comes and what lies in their buffers."""
+        does = self._does
+        for i, stage in self._inner:
+            inflow = 0.0
+            for u, sent in stage.inputs:
+                inflow += does[u] * sent
+            done = min(may[i], inflow + stage.buffer / seconds)
+            stage.buffer = max(0.0, stage.buffer + (inflow - done) * seconds)
+            stage.use_s[0] += done / (stage.capacity[0] * speed) * seconds
             does[i] = done
             stage.records_in += done * seconds
             stage.records_out += done * stage.selectivity * seconds
-            if may[i] < could[i] * _NEARLY:
+
+    def _note_waiting(self, seconds: float, speed: float, may: Sequence[float]) -> None:
+        """Who may do less than it could waits for its outputs."""
+        for stage, could, allowed, done in zip(self.stages, self._could, may, self._does, strict=True):
+            if allowed < could * _NEARLY:
                 stage.blocked_s += seconds
                 stage.waiting_share_s += seconds * max(0.0, 1.0 - self._mean_use(stage, done, speed))
 

@@ -12,7 +12,7 @@ from autoscaler.sim.capacities import Capacities
 from autoscaler.sim.chance import Chance
 from autoscaler.sim.checkpoints import Checkpoint, Checkpoints
 from autoscaler.sim.flow import Flow, Stage
-from autoscaler.sim.load import CELL_S, Arrivals, arrivals
+from autoscaler.sim.load import CELL, CELL_S, Arrivals, arrivals
 from autoscaler.sim.meters import Fetched, Meter, MetricStore
 from autoscaler.sim.pool import SlotPool
 from autoscaler.sim.scenario import Scenario, ScenarioError, VertexSpec
@@ -169,23 +169,26 @@ class SimJob:
     def flow_to(self, now: Millis) -> None:
         """Let records flow up to an instant, cell by cell."""
         while self.now < now:
-            end = self.began + ((self.now - self.began) // (CELL_S * 1000) + 1) * CELL_S * 1000
+            cell = (self.now - self.began) // CELL
+            end = self.began + (cell + 1) * CELL
             to = min(end, now)
             seconds = (to - self.now) / 1000.0
-            elapsed = (self.now - self.began) / 1000.0
-            arriving = [0.0 if source is None else source.rate(elapsed) for source in self._sources]
+            arriving = [0.0 if source is None else source.in_cell(cell) for source in self._sources]
             if self.phase is Phase.RUNNING:
                 self.flow.step(seconds, arriving, self._warmth(self.now))
             elif self.phase is not Phase.FINISHED:
                 self.flow.wait(seconds, arriving)
             self.now = to
             if to == end:
-                if self.phase is Phase.RUNNING:
-                    at = (to - self.began) / 1000.0
-                    for meter in self.meters:
-                        meter.mark(at)
-                for watcher in self.watchers:
-                    watcher(self)
+                self._end_cell()
+
+    def _end_cell(self) -> None:
+        if self.phase is Phase.RUNNING:
+            at = (self.now - self.began) / 1000.0
+            for meter in self.meters:
+                meter.mark(at)
+        for watcher in self.watchers:
+            watcher(self)
 
     def _warmth(self, now: Millis) -> float:
         age = (now - self._warm_from) / 1000.0

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from autoscaler.model import Millis
 from autoscaler.sim.chance import Chance
 
 CELL_S = 5
+CELL: Millis = CELL_S * 1000
 Numbers = Mapping[str, float]
 Shape = Callable[[Numbers, random.Random, int], Iterator[float]]
 """From parameters, a generator and a number of cells to the rate in each, records per second."""
@@ -33,7 +35,11 @@ class Arrivals:
         return self.before[cell] + self.rates[cell] * (seconds - cell * CELL_S)
 
     def rate(self, seconds: float) -> float:
-        return self.rates[min(int(seconds // CELL_S), len(self.rates) - 1)]
+        return self.in_cell(int(seconds // CELL_S))
+
+    def in_cell(self, cell: int) -> float:
+        """The rate in a cell; after the last one its rate goes on."""
+        return self.rates[cell] if cell < len(self.rates) else self.rates[-1]
 
     @property
     def mean(self) -> float:

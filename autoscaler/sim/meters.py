@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from operator import mul
+
+from msgspec import Struct
 
 from autoscaler.model import Millis
 from autoscaler.sim.flow import Stage
@@ -21,7 +23,7 @@ Aggregated = tuple[float, float, float, float]
 """Smallest, largest, mean and sum over subtasks."""
 
 
-class Mark(NamedTuple):
+class Mark(Struct, frozen=True, gc=False):
     """A vertex's counters at the end of a cell."""
 
     at: float
@@ -58,13 +60,15 @@ class Meter:
         else:
             use = [1000.0 * (b - a) / span for a, b in zip(first.use_s, last.use_s, strict=True)]
             busy = [
-                min(1000.0, max(0.0, cost * use[k] * (1.0 + noise * n)))
+                cost * use[k] * (1.0 + noise * n)
                 for cost, k, n in zip(plant.cost, plant.member_of, normals, strict=True)
             ]
+            if min(busy) < 0.0 or max(busy) > 1000.0:
+                busy = [min(1000.0, max(0.0, each)) for each in busy]
             waiting = min(1.0, (last.blocked_s - first.blocked_s) / span)
         p = plant.parallelism
         elapsed_ms = 1000.0 * (seconds - self.began_s) * p
-        busy_ms = min(elapsed_ms, 1000.0 * sum(c * u for c, u in zip(plant.cost_of, stage.use_s, strict=True)))
+        busy_ms = min(elapsed_ms, 1000.0 * sum(map(mul, plant.cost_of, stage.use_s)))
         blocked_ms = min(elapsed_ms - busy_ms, 1000.0 * p * stage.waiting_share_s)
         return VertexReading(
             parallelism=p,
@@ -92,8 +96,7 @@ def evenly(total: float, parallelism: int) -> Aggregated:
     return each, each, each, total
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VertexReading:
+class VertexReading(Struct, frozen=True, kw_only=True):
     """One vertex as the metric store holds it. ``busy`` is in milliseconds a second; in the share ``waiting`` of what
     is left of each second the vertex waited for its outputs."""
 

@@ -12,8 +12,10 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from autoscaler.loop import Lane
 from autoscaler.loop.action import FIRST_LOOKS, LOOK_EVERY

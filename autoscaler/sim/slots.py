@@ -22,6 +22,8 @@ def parallelism_with(
     Spare slots are divided equally among the groups, those with the smallest range first. With ``lowest`` a group
     needs only its smallest lower bound, as in 1.18.
     """
+    if slots >= slots_needed(groups, requirements):
+        return {v: requirements[v].upper for members in groups.values() for v in members}
     least = min if lowest else max
     low = {g: least(requirements[v].lower for v in members) for g, members in groups.items()}
     high = {g: max(requirements[v].upper for v in members) for g, members in groups.items()}

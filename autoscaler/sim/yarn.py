@@ -81,6 +81,8 @@ class SimYarn:
 
     def __init__(self, spec: ClusterSpec, chance: Chance, schedule: Schedule, started_at: Millis) -> None:
         self.spec = spec
+        self.task_manager_mb = round(spec.task_manager_gb * MB)
+        self.master_mb = round(spec.master_gb * MB)
         self.started_at = started_at
         self.holders: list[Holder] = []
         self._chance = chance
@@ -89,14 +91,6 @@ class SimYarn:
         self._containers = itertools.count(1)
         self._coming = 0
         self.nodes: list[Node] = [self._node(started_at) for _ in range(spec.nodes)]
-
-    @property
-    def task_manager_mb(self) -> int:
-        return round(self.spec.task_manager_gb * MB)
-
-    @property
-    def master_mb(self) -> int:
-        return round(self.spec.master_gb * MB)
 
     @property
     def total_mb(self) -> int:

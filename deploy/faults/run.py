@@ -101,11 +101,14 @@ def play_shard(shard: range, hours: float, path: Path) -> Sequence[Outcome]:
 
 
 def _quiet_play(seed: int, hours: float) -> Outcome:
-    """Play one episode. What it leaves in circles is looked for once, at its end: to do so all along costs a fifth."""
+    """Play one episode. What it leaves in circles is looked for once, at its end and only among what it made: to do so
+    all along costs a fifth."""
     configure_logging("json", "error", io.StringIO())
     gc.disable()
+    gc.freeze()
     try:
         return play(seed, hours)
     finally:
-        gc.enable()
         gc.collect()
+        gc.unfreeze()
+        gc.enable()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from operator import mul, sub
 
 from autoscaler.model import Millis, VertexId
 from autoscaler.sim.cluster import SimCluster
-from autoscaler.sim.flow import Stage
+from autoscaler.sim.flow import Flow
 from autoscaler.sim.job import Phase, SimJob
 from autoscaler.sim.load import CELL_S
 from faults.world import Promises
@@ -29,7 +30,8 @@ class Truth:
         self.blind_at: Millis = 0
         self._cluster, self._promises = cluster, promises
         self._limit = min(1.0 - 1e-6, promises.upper_utilization + MARGIN)
-        self._used: list[tuple[Stage, list[float]]] = []
+        self._flow: Flow | None = None  # which used so much by the last cell:
+        self._used: list[list[float]] = []
         self._worked: dict[VertexId, list[float]] = {vertex: [0.0] for vertex in cluster.job.ids}
         self._unsteady = [0]
         self._fetched_at: list[Millis] = [cluster.now]
@@ -49,21 +51,23 @@ class Truth:
             self.blind_at = job.now
         self._fetched_at.append(0 if fetched is None else fetched.at)
         stages = job.flow.stages
-        runs_on = job.phase is Phase.RUNNING and [known for known, _ in self._used] == list(stages)
+        runs_on = job.phase is Phase.RUNNING and self._flow is job.flow
         self._unsteady.append(self._unsteady[-1] + (not runs_on or self.lag_free_since is None))
         if not runs_on:
             self.saturated_since = dict.fromkeys(job.ids)
-            self._used = [(stage, list(stage.use_s)) for stage in stages]
-        for vertex, (stage, before) in zip(job.ids, self._used, strict=True):
-            used = [now - then for now, then in zip(stage.use_s, before, strict=True)]
-            busy = sum(c * u for c, u in zip(stage.plant.cost_of, used, strict=True))
-            self._worked[vertex].append(self._worked[vertex][-1] + busy)
-            utilization = (busy / stage.plant.parallelism if self._promises.average else max(used)) / CELL_S
+            self._flow, self._used = job.flow, [list(stage.use_s) for stage in stages]
+        for i, (vertex, stage) in enumerate(zip(job.ids, stages, strict=True)):
+            plant = stage.plant
+            used = list(map(sub, stage.use_s, self._used[i]))
+            busy = sum(map(mul, plant.cost_of, used))
+            worked = self._worked[vertex]
+            worked.append(worked[-1] + busy)
+            utilization = (busy / plant.parallelism if self._promises.average else max(used)) / CELL_S
             if utilization < self._limit:
                 self.saturated_since[vertex] = None
             elif self.saturated_since[vertex] is None:
                 self.saturated_since[vertex] = job.now
-            before[:] = stage.use_s
+            self._used[i] = list(stage.use_s)
 
     def _note_lag(self, job: SimJob) -> None:
         elapsed = (job.now - job.began) / 1000.0

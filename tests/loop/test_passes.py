@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from msgspec import structs
 
 from autoscaler.cluster import Aggregate, Gone, Transient
 from autoscaler.loop import Lane
@@ -220,7 +221,7 @@ def test_metrics_that_stand_still_withhold_a_scale_down(world: World, told: bool
     world.run(200)
     assert world.status().reason is Reason.STEADY
     frozen, last = world.flink.job(job.id).counters, {vertex: job.metrics(vertex) for vertex in job.parallelism}
-    job.changes = {"counters": frozen if told else {v: replace(c, idle_ms=None) for v, c in frozen.items()}}
+    job.changes = {"counters": frozen if told else {v: structs.replace(c, idle_ms=None) for v, c in frozen.items()}}
     world.flink.metrics = lambda _job, vertex, _names, _agg: last[vertex]  # type: ignore[method-assign,misc]
     world.run(150)
     assert (job.puts == []) is told
