@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import yaml
@@ -36,6 +36,11 @@ DURATIONS = ("discovery_interval", "request_timeout")
 SUSPICIOUS_MS = 1_000
 
 DEFAULT_PATH = Path("/etc/autoscaler/autoscaler.yaml")
+
+_FORBIDDEN = (
+    "{file}: cannot be read: uid {uid} may not. Run this with sudo, or as the user the autoscaler runs as, or give a "
+    "readable file with --config."
+)
 
 
 class SettingsError(Exception):
@@ -96,6 +101,7 @@ Address = Annotated[str, AfterValidator(_http_address)]
 Certificates = Annotated[Path, AfterValidator(_certificates)]
 CopyAddress = Annotated[str, AfterValidator(_copy_address)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Mode = Literal["act", "advise"]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
 
 
@@ -156,7 +162,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AUTOSCALER_", env_nested_delimiter="__", frozen=True, extra="forbid")
 
     cluster: str = "default"
-    mode: Literal["act", "advise"] = "act"
+    mode: Mode = "act"
     profile: Literal["emr", "apache"] = "emr"
     resource_managers: Annotated[
         tuple[Address, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_at_least_one)
@@ -235,12 +241,46 @@ def load_settings(path: Path | None = None, default: Path = DEFAULT_PATH) -> Set
     try:
         if chosen is None and not default.exists():
             return _validated({}, None, None)
+    except PermissionError as error:
+        raise SettingsError(_FORBIDDEN.format(file=file, uid=os.getuid())) from error
+    _, node, content = _read(file)
+    return _validated(content, file, node)
+
+
+def written_mode(file: Path) -> str:
+    """The mode a settings file asks for, whatever the environment does. Raises SettingsError."""
+    mode, known = _read(file)[2].get("mode", Settings.model_fields["mode"].default), get_args(Mode)
+    if mode not in known:
+        raise SettingsError(f"{file}: `mode` is {mode!r}: expected {' or '.join(known)}")
+    return str(mode)
+
+
+def with_mode(file: Path, mode: str) -> str:
+    """The text of a valid settings file with this mode, and all else in it, comments too, as it was.
+
+    JSON, which is YAML as well, stays JSON. Raises SettingsError.
+    """
+    text, node, _ = _read(file)
+    if not isinstance(node, yaml.MappingNode):  # nothing but comments
+        return f"{text.rstrip()}\n\nmode: {mode}\n"
+    start = node.start_mark
+    for key, value in node.value:
+        if key.value == "mode":
+            at, end = value.start_mark.index, value.end_mark.index
+            quote = text[at] if text[at] in "'\"" else ""
+            return f"{text[:at]}{quote}{mode}{quote}{text[end:]}"
+    if node.flow_style:
+        comma = ", " if node.value else ""
+        return f'{text[: start.index + 1]}"mode": "{mode}"{comma}{text[start.index + 1 :]}'
+    return f"{text[: start.index]}mode: {mode}\n{' ' * start.column}{text[start.index :]}"
+
+
+def _read(file: Path) -> tuple[str, yaml.Node | None, dict[str, Any]]:
+    """A settings file's text, and what YAML makes of it. Raises SettingsError."""
+    try:
         text = file.read_text(encoding="utf-8")
     except PermissionError as error:
-        raise SettingsError(
-            f"{file}: cannot be read: uid {os.getuid()} may not. Run this with sudo, or as the user the autoscaler "
-            "runs as, or give a readable file with --config."
-        ) from error
+        raise SettingsError(_FORBIDDEN.format(file=file, uid=os.getuid())) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: cannot be read: {error}. Give a readable file with --config.") from error
     if not text.strip():
@@ -258,7 +298,7 @@ def load_settings(path: Path | None = None, default: Path = DEFAULT_PATH) -> Set
     if content is not None and not isinstance(content, dict):
         raise SettingsError(f"{file}:1: expected `key: value` lines, found {type(content).__name__}")
     _refuse_odd_keys(file, node)
-    return _validated(content or {}, file, node)
+    return text, node, content or {}
 
 
 def _refuse_odd_keys(file: Path, node: yaml.Node | None) -> None:

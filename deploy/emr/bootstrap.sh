@@ -80,7 +80,7 @@ install_bundle() {
     [ -n "$bundle" ] || fail "--bundle is missing: where autoscaler-<version>-linux-$(uname -m).tar.gz lies"
     scratch=$(mktemp -d) || fail "no temporary folder could be made"
     # shellcheck disable=SC2064 # the folder of now
-    trap "rm -rf '$scratch'" EXIT
+    trap "rm -rf ${scratch@Q}" EXIT
 
     fetch "$bundle" "$scratch/bundle.tar.gz"
     found=$(sha256sum <"$scratch/bundle.tar.gz" | cut -d ' ' -f 1)
@@ -91,6 +91,7 @@ install_bundle() {
     [ -r "$folder" ] || fail "$bundle holds no install.sh: it is none of the autoscaler's bundles"
     if [ -n "$config" ]; then
         fetch "$config" "$scratch/autoscaler.yaml"
+        say "settings $config are in $scratch/autoscaler.yaml"
         passed+=(--config "$scratch/autoscaler.yaml")
     fi
     bash "$folder" "${passed[@]}"

@@ -44,40 +44,53 @@ parse() {
     [ -z "$config" ] || [ -r "$config" ] || fail "--config $config cannot be read"
 }
 
-# How YAML lets the line with the mode begin.
-readonly MODE="^[\"']\{0,1\}mode[\"']\{0,1\}[[:space:]]*:"
-
-# The mode a settings file asks for; act is what holds without one.
-mode_of() {
-    local mode
-    mode=$(sed -n "s/${MODE}[[:space:]]*[\"']\{0,1\}\([a-z]*\).*/\1/p" "$1")
-    echo "${mode:-act}"
-}
-
-set_mode() {
-    local file=$1 mode=$2
-    [ "$(mode_of "$file")" != "$mode" ] || return 0
-    if grep -q "$MODE" "$file"; then
-        sed -i "s/$MODE.*/mode: $mode/" "$file"
-    else
-        printf '\nmode: %s\n' "$mode" >>"$file"
-    fi
-}
+# Prints the mode that settings ask for. With a mode and a file after them it is checked that they can be used, and they
+# are written there with that mode.
+readonly SETTINGS_TOOL='
+import sys
+from pathlib import Path
+from autoscaler.settings import SettingsError, load_settings, with_mode, written_mode
+source = Path(sys.argv[1])
+try:
+    if len(sys.argv) == 2:
+        print(written_mode(source))
+    else:
+        load_settings(source)
+        Path(sys.argv[3]).write_text(with_mode(source, sys.argv[2]), encoding="utf-8")
+except SettingsError as error:
+    sys.exit(str(error))
+'
 
 # Writes the settings to come into a file; what cannot be used is refused before anything of the service changes.
 prepare_settings() {
-    local version=$1 file=$2 mode=advise source=$BUNDLE/autoscaler.yaml
+    local version=$1 file=$2 mode=advise source=$BUNDLE/autoscaler.yaml asked
+    local why='as a first installation is without --act'
     if [ -e "$SETTINGS" ]; then
         source=$SETTINGS
-        mode=$(mode_of "$SETTINGS")
+        mode=$(settings_tool "$version" "$SETTINGS") || refuse "$SETTINGS"
+        why="as in $SETTINGS before"
     fi
-    [ $act = no ] || mode=act
+    [ $act = no ] || mode=act why='by --act'
     [ -z "$config" ] || source=$config
-    cp "$source" "$file" || fail "$source cannot be read"
-    set_mode "$file" "$mode"
+    asked=$(settings_tool "$version" "$source") || refuse "$source"
+    if [ "$asked" = "$mode" ]; then
+        cp "$source" "$file" || fail "$source cannot be read"
+    else
+        settings_tool "$version" "$source" "$mode" "$file" || refuse "$source"
+    fi
     "$version/bin/autoscaler" check-config --config "$file" >/dev/null
-    [ $? -ne 2 ] || fail "the settings in $source cannot be used; see above"
-    say "mode: $mode"
+    [ $? -ne 2 ] || refuse "$source"
+    say "mode: $mode, $why"
+}
+
+settings_tool() {
+    local version=$1
+    shift
+    "$version/bin/python" -c "$SETTINGS_TOOL" "$@"
+}
+
+refuse() {
+    fail "the settings in $1 cannot be used; see above. The service was not touched"
 }
 
 # Status 0 if the settings changed.
@@ -104,7 +117,7 @@ main() {
     version=$(version_folder)
     scratch=$(mktemp -d) || fail "no temporary folder could be made"
     # shellcheck disable=SC2064 # the folder of now
-    trap "rm -rf '$scratch'" EXIT
+    trap "rm -rf ${scratch@Q}" EXIT
     mapfile -t kept < <(extras_of "$(readlink "$CURRENT")")
     extras+=("${kept[@]}")
     check_extras "$version" "${extras[@]}"

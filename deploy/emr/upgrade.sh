@@ -137,7 +137,7 @@ main() {
         fail "the store could not be copied to $kept, is the disk full? Nothing was changed, $old runs again"
     fi
     # shellcheck disable=SC2064 # the version of now
-    trap "go_back '$old'" INT TERM HUP
+    trap "go_back ${old@Q}" INT TERM HUP
     (place_service "$version" && switch_to "$version") || go_back "$old"
     systemctl start --no-block "$SERVICE"
     becomes_ready || go_back "$old"

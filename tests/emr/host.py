@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +62,13 @@ echo "$state" >"$FAKE/state" """,
 case "$*" in *Python.h*) [ ! -e "$FAKE/no-headers" ]; exit ;; esac
 [ "$2" != venv ] || { mkdir -p "$3/bin" && cp "$FAKE/venv-python" "$3/bin/python"; }""",
 }
-# What a virtual environment's pip installs: a command that knows good settings from bad ones.
+# What a virtual environment's pip installs: a command that knows good settings from bad ones, and the package itself to
+# be asked what settings say.
 VENV_PYTHON = r"""#!/bin/bash
-[ "$1" != -c ] || { cat "$FAKE/store"; exit "$(cat "$FAKE/settings-status")"; }
+case "$*" in
+    *file_of*) cat "$FAKE/store"; exit "$(cat "$FAKE/settings-status")" ;;
+    *written_mode*) exec "$(cat "$FAKE/python")" "$@" ;;
+esac
 [ ! -e "$FAKE/pip-fails" ] || exit 1
 echo "pip ${@: -1}" >>"$FAKE/calls"
 printf '#!/bin/bash\n! grep -q nonsense "$3" || { echo "$3:1: unknown setting" >&2; exit 2; }\n' \
@@ -102,6 +107,7 @@ class Host:
         self.tell("store", "/var/lib/autoscaler/autoscaler.db")
         self.tell("settings-status", "0")
         self.tell("limit", "30")
+        self.tell("python", sys.executable)
         self.tell("venv-python", VENV_PYTHON)
         (self.fake / "venv-python").chmod(0o755)
         for name, body in STAND_INS.items():

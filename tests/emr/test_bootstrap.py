@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.emr.host import Ended, Host
 
@@ -208,6 +209,18 @@ def test_twice_changes_nothing(host: Host) -> None:
     assert not host.called("systemctl restart")
 
 
+def test_folders_may_have_any_name(tmp_path: Path) -> None:
+    """Blanks and quotes in the paths of bundle, settings and temporary files do no harm, and nothing is left behind."""
+    host = Host(tmp_path / 'it\'s a "test"')
+    host.upload(host.bundle())
+    settings = host.fake / "my settings.yaml"
+    settings.write_text("workers: 3\n")
+    bundle = str(host.fake / "s3/autoscaler-1.0.0.tar.gz")
+    ended = host.bootstrap("--bundle", bundle, "--config", str(settings), "--strict")
+    assert (ended.status, host.called(STARTED)) == (0, 1), ended.text
+    assert list((host.root / "tmp").iterdir()) == []
+
+
 def test_root_comes_by_sudo(host: Host) -> None:
     """EMR runs it as hadoop: the work is done through sudo; if that is refused the cluster starts all the same."""
     host.tell("uid", "1000")
@@ -250,6 +263,10 @@ class TestMode:
             "workers: 3\n",
             "mode : 'act'\nworkers: 3\n",
             '---\n"mode": act\nworkers: 3\n...\n',
+            "---\nworkers: 3\n...\n",
+            "mode:\n  act\nworkers: 3\n",
+            '{"workers": 3, "mode": "act"}',
+            '{"workers": 3}\n',
         ],
     )
     def test_own_settings_do_not_act_by_themselves(self, host: Host, own: str) -> None:
@@ -260,10 +277,30 @@ class TestMode:
             if not (host.fake / "s3" / "autoscaler-1.0.0.tar.gz").exists():
                 host.upload(host.bundle())
             assert host.bootstrap("--bundle", address, "--config", "s3://mine.yaml").status == 0
-            text = host.read("etc/autoscaler/autoscaler.yaml")
-            assert [line for line in text.splitlines() if "mode" in line] == ["mode: advise"]
-            assert "workers: 3\n" in text
+            assert yaml.safe_load(host.read("etc/autoscaler/autoscaler.yaml")) == {"mode": "advise", "workers": 3}
         assert not host.called("systemctl restart")
+
+    @pytest.mark.parametrize("own", ['{"workers": 3, "mode": "advise"}', "workers: 3\nmode:\n  advise\n"])
+    def test_however_the_mode_is_written_it_stays(self, host: Host, own: str) -> None:
+        """Other settings do not make a daemon act that only advised before, however its own said so."""
+        assert bootstrapped(host).status == 0
+        host.write("etc/autoscaler/autoscaler.yaml", own)
+        (host.fake / "s3" / "mine.yaml").write_text("mode: act\nworkers: 4\n")
+        ended = host.bootstrap("--bundle", "s3://autoscaler-1.0.0.tar.gz", "--config", "s3://mine.yaml")
+        assert "mode: advise, as in " in ended.text
+        assert host.read("etc/autoscaler/autoscaler.yaml") == "mode: advise\nworkers: 4\n"
+        ended = host.bootstrap("--bundle", "s3://autoscaler-1.0.0.tar.gz", "--act")
+        assert "mode: act, by --act" in ended.text
+        assert host.read("etc/autoscaler/autoscaler.yaml") == "mode: act\nworkers: 4\n"
+
+    def test_a_bad_mode_is_refused_and_not_replaced(self, host: Host) -> None:
+        """A mode there is none of may mean anything."""
+        (host.fake / "s3" / "mine.yaml").write_text("mode: watch\n")
+        before = host.foreign()
+        ended = bootstrapped(host, "--config", "s3://mine.yaml")
+        assert_harmless(
+            host, before, ended, "settings s3://mine.yaml are in ", "`mode` is 'watch': expected act or advise"
+        )
 
     def test_bad_settings_change_nothing(self, host: Host) -> None:
         """Settings that cannot be used are refused with their line before the service is touched."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from autoscaler.flinkconf import FlinkConf, parse_conf
 from autoscaler.service import parsed_rules
-from autoscaler.settings import Settings, SettingsError, load_settings
+from autoscaler.settings import Settings, SettingsError, load_settings, with_mode, written_mode
 
 SHIPPED = Path(__file__).parents[2] / "conf" / "autoscaler.yaml"
 
@@ -332,3 +332,40 @@ def test_odd_files_are_refused_with_their_place(tmp_path: Path, text: str, place
     file = write(tmp_path, text)
     with pytest.raises(SettingsError, match=re.escape(f"{file}{place}")):
         load_settings(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# mine\nmode: act  # since Monday\nworkers: 3\n", "# mine\nmode: advise  # since Monday\nworkers: 3\n"),
+        ("mode:\n  'act'\n", "mode:\n  'advise'\n"),
+        ("workers: 3\n", "mode: advise\nworkers: 3\n"),
+        (
+            "---\n  workers: 3\n  log: {level: info}\n...\n",
+            "---\n  mode: advise\n  workers: 3\n  log: {level: info}\n...\n",
+        ),
+        ("# nothing yet\n", "# nothing yet\n\nmode: advise\n"),
+        ('{"mode":"act","workers":3}', '{"mode":"advise","workers":3}'),
+        ('{"workers": 3}\n', '{"mode": "advise", "workers": 3}\n'),
+        ("{}", '{"mode": "advise"}'),
+    ],
+)
+def test_a_mode_is_written_into_a_file_and_nothing_else(tmp_path: Path, text: str, expected: str) -> None:
+    """However the file is written, JSON too, everything but the mode stays as it was."""
+    file = tmp_path / "autoscaler.yaml"
+    file.write_text(text)
+    assert written_mode(file) == "act"
+    assert with_mode(file, "advise") == expected
+    file.write_text(expected)
+    assert (written_mode(file), load_settings(file).mode) == ("advise", "advise")
+
+
+def test_the_written_mode_is_the_files_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment, which wins for the daemon, does not count; a mode there is none of is named."""
+    file = tmp_path / "autoscaler.yaml"
+    monkeypatch.setenv("AUTOSCALER_MODE", "advise")
+    file.write_text("workers: 3\n")
+    assert written_mode(file) == "act"
+    file.write_text("mode: Act\n")
+    with pytest.raises(SettingsError, match=r"autoscaler\.yaml: `mode` is 'Act': expected act or advise"):
+        written_mode(file)
