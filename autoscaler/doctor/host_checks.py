@@ -34,12 +34,17 @@ def emr_is_known(snapshot: Snapshot) -> Iterator[Finding]:
     if host is None:
         return
     versions = sorted({a.flink_version for a in snapshot.applications if a.flink_version})
-    builds = ", ".join(f"{version} ({emr_release(version) or 'not a known EMR build'})" for version in versions)
+    builds = ", ".join(f"{version} ({_build(version)})" for version in versions)
     found = f"an EMR host{f' of cluster {host.cluster_id}' if host.cluster_id else ''}; Flink: {builds or 'not seen'}"
     yield fine(HOST, found, evidence=host.file)
     if host.master is False:
         mend = "run the autoscaler on a master"
         yield warning(HOST, "this is not a master node", evidence=host.file, mend=mend)
+
+
+def _build(version: str) -> str:
+    unknown = "of an EMR release not known here" if "-amzn-" in version else "not a build of EMR"
+    return emr_release(version) or unknown
 
 
 def mode_is_act(snapshot: Snapshot) -> Iterator[Finding]:

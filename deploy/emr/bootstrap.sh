@@ -16,6 +16,8 @@
 # Without --strict the exit status is 0 whatever happens, so that the cluster starts; what happened is on stdout, which
 # EMR keeps in /mnt/var/log/bootstrap-actions and in the cluster's log folder on S3.
 umask 022
+# nobody may be reading any more
+trap '' PIPE
 
 ROOT=${AUTOSCALER_ROOT:-}
 LIMIT_S=600
@@ -121,7 +123,7 @@ if [ "${1:-}" = --as-root ]; then
 fi
 (attempt "$@")
 status=$?
-[ $status -eq 0 ] || say "the autoscaler is NOT installed (status $status); the cluster is not touched by that"
+[ $status -eq 0 ] || say "the installation FAILED (status $status); the cluster is not touched by that"
 case " $* " in
     *' --strict '*) exit $status ;;
 esac

@@ -134,7 +134,7 @@ add_extras() {
     return $added
 }
 
-# Prints nothing and leaves a version that is complete as it is; one that was begun and not finished is made anew.
+# Leaves a version that is complete as it is; one that was begun and not finished is made anew.
 build_version() {
     local version=$1
     if [ -e "$version/complete" ]; then
@@ -143,6 +143,16 @@ build_version() {
     fi
     need_python
     rm -rf "$version"
+    (make_version "$version") || {
+        # it may be what fills the disk
+        rm -rf "$version"
+        exit 1
+    }
+    say "installed $version"
+}
+
+make_version() {
+    local version=$1
     mkdir -p "$VERSIONS" || fail "$VERSIONS cannot be created"
     python3.11 -m venv "$version" || fail "no virtual environment could be made in $version"
     add_packages "$version" requirements.txt
@@ -150,7 +160,6 @@ build_version() {
         cp "$BUNDLE"/systemd/* "$version/share/systemd/" &&
         cp "$BUNDLE"/*.sh "$BUNDLE/EMR.md" "$version/share/" &&
         touch "$version/complete" || fail "$version cannot be written"
-    say "installed $version"
 }
 
 # Atomic: whoever starts the command finds the old version or the new one.

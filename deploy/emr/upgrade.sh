@@ -29,6 +29,7 @@ except (SettingsError, StoreError) as error:
 
 store=''
 kept=''
+verdict="was not ready within $READY_WITHIN_S s"
 
 # Status 0 once the service says that it is ready; ends early if systemd has given it up.
 becomes_ready() {
@@ -36,7 +37,10 @@ becomes_ready() {
     for ((second = 0; second < READY_WITHIN_S; second++)); do
         case $(systemctl is-active "$SERVICE") in
             active) return 0 ;;
-            failed) return 1 ;;
+            failed)
+                verdict='ended with an error'
+                return 1
+                ;;
         esac
         sleep 1
     done
@@ -83,15 +87,17 @@ forget_copy() {
 
 go_back() {
     trap '' INT TERM HUP
-    say "going back to $1"
+    [ -z "${2:-}" ] || verdict=$2
+    say "the new version $verdict; going back to $1"
     systemctl stop "$SERVICE"
     restore_store
     switch_to "$1"
     place_service "$1"
     systemctl reset-failed "$SERVICE"
     systemctl start --no-block "$SERVICE"
-    becomes_ready || fail "the old version is back in place but not ready: journalctl -u $SERVICE"
-    fail "the new version was not ready within $READY_WITHIN_S s; $1 runs again." \
+    local found=$verdict
+    becomes_ready || fail "the new version $found; the old one is back in place but not ready: journalctl -u $SERVICE"
+    fail "the new version $found; $1 runs again." \
         "Why: journalctl -u $SERVICE, on EMR $LOGS/autoscaler.log"
 }
 
@@ -137,8 +143,8 @@ main() {
         fail "the store could not be copied to $kept, is the disk full? Nothing was changed, $old runs again"
     fi
     # shellcheck disable=SC2064 # the version of now
-    trap "go_back ${old@Q}" INT TERM HUP
-    (place_service "$version" && switch_to "$version") || go_back "$old"
+    trap "go_back ${old@Q} 'was not waited for, as this was interrupted'" INT TERM HUP
+    (place_service "$version" && switch_to "$version") || go_back "$old" 'could not be put in place'
     systemctl start --no-block "$SERVICE"
     becomes_ready || go_back "$old"
     trap - INT TERM HUP

@@ -141,7 +141,12 @@ CLUSTER: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
 
 HOST: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
     ("emr", {}, []),
-    ("emr", {"emr": EMR}, [("info", "an EMR host of cluster j-1; Flink: 1.20.3 (not a known EMR build)")]),
+    ("emr", {"emr": EMR}, [("info", "an EMR host of cluster j-1; Flink: 1.20.3 (not a build of EMR)")]),
+    (
+        "emr",
+        {"emr": EMR, "applications": (an_application(flink_version="1.17.1-amzn-1"),)},
+        [("info", "1.17.1-amzn-1 (of an EMR release not known here)")],
+    ),
     (
         "emr",
         {"emr": EMR, "applications": (an_application(flink_version="1.20.0-amzn-2"),)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -126,7 +127,7 @@ def test_a_hanging_download_is_given_up(host: Host) -> None:
     host.tell("hanging")
     host.tell("limit", "1")
     before = host.foreign()
-    assert_harmless(host, before, bootstrapped(host), "given up after 600 s", "NOT installed")
+    assert_harmless(host, before, bootstrapped(host), "given up after 600 s", "the installation FAILED")
 
 
 def test_a_bad_checksum(host: Host) -> None:
@@ -156,20 +157,26 @@ def test_a_bundle_of_another_architecture(host: Host) -> None:
     assert_harmless(host, before, ended, "this bundle is for s390x, this host is")
 
 
-def test_a_half_finished_earlier_run_is_made_good(host: Host) -> None:
-    """A run that was cut off while it installed leaves nothing a later one stumbles over."""
+def test_a_version_that_cannot_be_made_leaves_nothing(host: Host) -> None:
+    """What was made of it by then, which may be what fills the disk, is removed."""
     address, _ = host.upload(host.bundle())
     host.tell("pip-fails")
     before = host.foreign()
     assert_harmless(host, before, host.bootstrap("--bundle", address), "could not be installed into")
-    (begun,) = (host.root / "opt/autoscaler/versions").iterdir()
-    (begun / "bin/debris").write_text("")
+    assert list((host.root / "opt/autoscaler/versions").iterdir()) == []
+
+
+def test_a_half_finished_earlier_run_is_made_good(host: Host) -> None:
+    """A run that was cut off while it installed leaves nothing a later one stumbles over."""
+    bundle = host.bundle()
+    address, _ = host.upload(bundle)
+    content = hashlib.sha256((bundle / "SHA256SUMS").read_bytes()).hexdigest()
+    debris = host.write(f"opt/autoscaler/versions/1.0.0-{content[:12]}/bin/debris", "")
     (host.root / "opt/autoscaler/current.new").symlink_to("nowhere")
-    (host.fake / "pip-fails").unlink()
     ended = host.bootstrap("--bundle", address)
     assert (ended.status, host.called(STARTED)) == (0, 1)
-    assert (begun / "complete").exists()
-    assert not (begun / "bin/debris").exists()
+    assert (debris.parents[1] / "complete").exists()
+    assert not debris.exists()
     assert not (host.root / "opt/autoscaler/current.new").is_symlink()
 
 
@@ -182,7 +189,9 @@ def test_a_read_only_disk(host: Host) -> None:
     address, _ = host.upload(host.bundle())
     before = host.foreign()
     ended = host.bootstrap("--bundle", address, prefix=prefix)
-    assert_harmless(host, before, ended, "Read-only file system", "no temporary folder could be made", "NOT installed")
+    assert_harmless(
+        host, before, ended, "Read-only file system", "no temporary folder could be made", "the installation FAILED"
+    )
 
 
 def test_twice_at_once(host: Host) -> None:
@@ -219,6 +228,16 @@ def test_folders_may_have_any_name(tmp_path: Path) -> None:
     ended = host.bootstrap("--bundle", bundle, "--config", str(settings), "--strict")
     assert (ended.status, host.called(STARTED)) == (0, 1), ended.text
     assert list((host.root / "tmp").iterdir()) == []
+
+
+def test_nobody_need_listen(host: Host) -> None:
+    """Whoever started it may be gone before it ends: it goes on, and ends well."""
+    address, _ = host.upload(host.bundle())
+    process = host.start(Path(__file__).parents[2] / "deploy/emr/bootstrap.sh", "--bundle", address)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(timeout=25) == 0
+    assert host.called(STARTED) == 1
 
 
 def test_root_comes_by_sudo(host: Host) -> None:

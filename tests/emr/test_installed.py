@@ -52,8 +52,13 @@ class TestUpgrade:
         assert old.read_text() == "a history"
         assert [file.name for file in old.parent.iterdir()] == ["autoscaler.db"]
 
-    @pytest.mark.parametrize(("state", "asked"), [("activating", 60), ("failed", 1)])
-    def test_it_goes_back_if_the_new_version_is_not_ready(self, host: Host, old: Path, state: str, asked: int) -> None:
+    @pytest.mark.parametrize(
+        ("state", "asked", "why"),
+        [("activating", 60, "was not ready within 60 s"), ("failed", 1, "ended with an error")],
+    )
+    def test_it_goes_back_if_the_new_version_is_not_ready(
+        self, host: Host, old: Path, state: str, asked: int, why: str
+    ) -> None:
         """After 60 s, or once systemd gave it up, the old version runs again, with its unit and the store as it was."""
         former, unit = host.version, host.read("etc/systemd/system/autoscaler.service")
         bundle = host.bundle("2.0.0")
@@ -61,7 +66,7 @@ class TestUpgrade:
         host.tell("unready-state", state)
         ended = host.run(bundle / "upgrade.sh")
         assert ended.status == 1
-        assert "was not ready within 60 s" in ended.text
+        assert f"the new version {why}; {host.root}/opt/autoscaler/versions/1.0.0-" in ended.text
         assert host.version == former
         assert old.read_text() == "a history"
         assert [file.name for file in old.parent.iterdir()] == ["autoscaler.db"]
@@ -99,7 +104,9 @@ class TestUpgrade:
         former = host.version
         host.tell("unready", "2.0.0")
         host.tell("kill")
-        assert host.run(host.bundle("2.0.0") / "upgrade.sh").status == 1
+        ended = host.run(host.bundle("2.0.0") / "upgrade.sh")
+        assert ended.status == 1
+        assert "as this was interrupted; going back to " in ended.text
         assert host.version == former
         assert old.read_text() == "a history"
         assert (host.fake / "state").read_text() == "active\n"
