@@ -85,6 +85,14 @@ forget_copy() {
     [ -z "$kept" ] || rm -rf "$kept"
 }
 
+# While the old version is stopped and in place.
+call_off() {
+    trap '' INT TERM HUP
+    forget_copy
+    systemctl start --no-block "$SERVICE"
+    fail "$1 Nothing was changed, the old version runs again"
+}
+
 go_back() {
     trap '' INT TERM HUP
     [ -z "${2:-}" ] || verdict=$2
@@ -136,12 +144,9 @@ main() {
         say "$version is in place; the service was not running and was not started"
         return
     fi
+    trap 'call_off "interrupted."' INT TERM HUP
     systemctl stop "$SERVICE" || fail "$SERVICE could not be stopped; nothing was changed"
-    if ! keep_store; then
-        forget_copy
-        systemctl start --no-block "$SERVICE"
-        fail "the store could not be copied to $kept, is the disk full? Nothing was changed, $old runs again"
-    fi
+    keep_store || call_off "the store could not be copied to $kept, is the disk full?"
     # shellcheck disable=SC2064 # the version of now
     trap "go_back ${old@Q} 'was not waited for, as this was interrupted'" INT TERM HUP
     (place_service "$version" && switch_to "$version") || go_back "$old" 'could not be put in place'

@@ -51,7 +51,9 @@ case "$*" in
         if [ "$state" = activating ] && [ -e "$FAKE/kill" ]; then kill -TERM "$PPID"; fi
         exit ;;
     daemon-reload | reset-failed*) ;;
-    stop* | disable*) state=inactive ;;
+    stop* | disable*)
+        state=inactive
+        [ ! -e "$FAKE/kill-at-stop" ] || kill -TERM "$PPID" ;;
     enable* | start* | restart*) start ;;
 esac
 echo "$state" >"$FAKE/state" """,

@@ -111,6 +111,17 @@ class TestUpgrade:
         assert old.read_text() == "a history"
         assert (host.fake / "state").read_text() == "active\n"
 
+    def test_it_is_called_off_if_it_is_interrupted_early(self, host: Host, old: Path) -> None:
+        """A connection that breaks while the old version is stopped and its store copied does not leave it stopped."""
+        former = host.version
+        host.tell("kill-at-stop")
+        ended = host.run(host.bundle("2.0.0") / "upgrade.sh")
+        assert ended.status == 1
+        assert "interrupted. Nothing was changed" in ended.text
+        assert (host.version, (host.fake / "state").read_text()) == (former, "active\n")
+        assert old.read_text() == "a history"
+        assert [file.name for file in old.parent.iterdir()] == ["autoscaler.db"]
+
     def test_a_damaged_bundle_is_refused_while_the_old_version_runs(self, host: Host, old: Path) -> None:
         """Nothing is stopped before the new version is completely there."""
         bundle = host.bundle("2.0.0")
