@@ -10,7 +10,7 @@ from autoscaler.cluster import FlinkRest, Objection, Own
 from autoscaler.loop import Environment, Fleet, Lane, Leadership, Orders, Wire, lease_time
 from autoscaler.model import Lease, Millis, VertexId
 from autoscaler.options import EMR, profile_layer
-from autoscaler.sim.drive import CLUSTER, DISCOVERY_INTERVAL, Managers
+from autoscaler.sim.drive import CLUSTER, DISCOVERY_INTERVAL, Managers, OpenLease
 from autoscaler.sim.edge import Edge
 from autoscaler.sim.virtual import VirtualTime
 from autoscaler.store import RecoveringStore
@@ -60,16 +60,6 @@ class Doubt:
     vertex: VertexId | None
     sampled: bool = False
     stored: bool = False
-
-
-class OpenLease:
-    """A lease that keeps nobody out: a second daemon acts too, so that the record alone has to keep them apart."""
-
-    def hold_lease(self, cluster: str, holder: str, duration: Millis, now: Millis) -> Lease:
-        return Lease(holder=holder, token=1, expires_at=now + duration)
-
-    def release_lease(self, cluster: str, holder: str, now: Millis) -> Lease | None:
-        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
