@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from autoscaler.options.keys import EMR, KEYS, PREFIX, Key
 from autoscaler.options.names import REDACTED, find
 from autoscaler.options.problems import OptionError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True, gc=False):
     """A value as written, and the place where it is written."""
 
     value: str
@@ -30,8 +32,7 @@ class Layer:
     submitted: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(Struct, frozen=True, kw_only=True):
     """The value that counts for one option, or for one key of Flink's, and those it shadows, nearest first.
 
     ``name`` is the option's present name, ``spelling`` the one that is written. ``key`` is ``None`` for keys
