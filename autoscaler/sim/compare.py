@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -45,13 +46,14 @@ def run_all(
     found: dict[tuple[int, int, int], Run] = {}
     done = 0.0
     if workers == 1 or len(wanted) == 1:
+        _settle()
         for s, p, seed in wanted:
             found[s, p, seed] = simulate(
                 scenarios[s], policies[p], seed, _part(progress, done, scenarios[s].hours, total)
             )
             done += scenarios[s].hours
     else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quiet) as pool:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin) as pool:
             futures = {pool.submit(simulate, scenarios[s], policies[p], seed): (s, p, seed) for s, p, seed in wanted}
             for future in as_completed(futures):
                 key = futures[future]
@@ -68,5 +70,11 @@ def _part(progress: Callable[[float], None], before: float, hours: float, total:
     return lambda share: progress((before + share * hours) / total)
 
 
-def _quiet() -> None:
+def _begin() -> None:
     configure_logging("json", "error")
+    _settle()
+
+
+def _settle() -> None:
+    """What is loaded stays: no search for garbage need go through it, which takes a fiftieth of a run."""
+    gc.freeze()
