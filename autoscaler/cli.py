@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     status = _command(commands, "status", _status, "what the daemon last knew of each job")
     history = _command(commands, "history", _history, "a job's past decisions and rescales")
     history.add_argument("job", metavar="JOB", help="a job's name, its application's, or both as application/job")
-    history.add_argument("--limit", type=int, default=20, help="how many of each, newest first (20)")
+    history.add_argument("--limit", type=_a_count, default=20, help="how many of each, newest first (20)")
     check = _command(commands, "check-config", _check_config, "check settings and flink-conf; 1 if there are errors")
     subject = check.add_mutually_exclusive_group()
     subject.add_argument(

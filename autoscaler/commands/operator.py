@@ -6,11 +6,12 @@ give commands.
 
 from __future__ import annotations
 
-import sys
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoscaler.commands.output import clock_time, print_json, print_table
+from autoscaler.commands.naming import job_called
+from autoscaler.commands.output import clock_time, complain, print_json, print_table, say
 from autoscaler.loop import VALIDATORS
 from autoscaler.model import Command, JobKey, Millis, VertexStatus
 from autoscaler.options import GrammarError, Severity, check_value, parse_duration
@@ -19,6 +20,7 @@ from autoscaler.options.commands import (
     CommandError,
     commandable,
     in_force,
+    is_about,
     is_pattern,
     is_pin,
     pinned_vertex,
@@ -28,6 +30,7 @@ from autoscaler.telemetry.sentences import short_name
 
 SCALING = "scaling.enabled"
 SHORTEST: Millis = 1_000
+LARGEST = 32_768  # Flink's own limit
 _TYPED = "the command line"
 _COLUMNS = ("job", "option", "value", "by", "since", "until", "why")
 
@@ -56,8 +59,11 @@ def set_option(store: Store, operator: Operator, job: str, setting: tuple[str, s
     try:
         option = commandable(name, operator.profile).full_name
         checked(option, value, operator.profile)
-        target = target_of(job, known_jobs(store, operator))
+        known = known_jobs(store, operator)
+        target = target_of(job, known)
         _give(store, _command(operator, target, (option, value), terms))
+        if is_pattern(target) and not any(is_about(target, key) for key in known):
+            complain(f"warning: of the jobs known now {target} means none")
     except CommandError as error:
         return _refused(error)
     return 0
@@ -88,9 +94,9 @@ def unpin(store: Store, operator: Operator, job: str) -> int:
     gone = [command for command in given if command.target == target and is_pin(command)]
     for command in gone:
         store.unset_command(command)
-        print(f"{target}: {pinned_vertex(command)} is no longer pinned at {command.value}")
+        say(f"{target}: {pinned_vertex(command)} is no longer pinned at {command.value}")
     if not gone:
-        print(f"autoscaler: {target} is not pinned", file=sys.stderr)
+        complain(f"{target} is not pinned")
     return 0 if gone else 1
 
 
@@ -98,13 +104,15 @@ def _pinned(text: str, vertices: Sequence[VertexStatus], job: str) -> tuple[str,
     """Return the vertex and the parallelism that ``VERTEX=N`` means; the vertex by its name, or by its id where others
     have the same name. Raises CommandError."""
     name, equals, number = text.rpartition("=")
-    if not equals or not number.isascii() or not number.isdigit() or int(number) < 1:
-        raise CommandError(f"{text!r} is not VERTEX=N with a parallelism of at least 1")
+    if not equals or not re.fullmatch("[0-9]{1,5}", number) or not 1 <= int(number) <= LARGEST:
+        raise CommandError(f"{text!r} is not VERTEX=N with a parallelism of at least 1 and at most {LARGEST}")
     found = [v for v in vertices if name in (v.id, v.name, short_name(v.name))]
     if len(found) != 1:
-        names = ", ".join(short_name(v.name) for v in found or vertices) or "none, it was not measured yet"
-        said = "several vertices are called" if found else "no vertex is called"
-        raise CommandError(f"{said} {name!r} in {job}; it has: {names}")
+        if found:
+            ids = ", ".join(v.id for v in found)
+            raise CommandError(f"several vertices are called {name!r} in {job}; name one by its id: {ids}")
+        names = ", ".join(short_name(v.name) for v in vertices) or "none, it was not measured yet"
+        raise CommandError(f"no vertex is called {name!r} in {job}; it has: {names}")
     (vertex,) = found
     alike = [v for v in vertices if v.name == vertex.name]
     return vertex.id if len(alike) > 1 else vertex.name, int(number)
@@ -126,7 +134,7 @@ def _command(operator: Operator, target: str, setting: tuple[str, str], terms: T
 
 def _give(store: Store, command: Command) -> None:
     store.set_command(command)
-    print(
+    say(
         f"{command.target}: {command.option} is {command.value}{_ending(command)}; no rescale is sent before a running "
         "daemon takes it up, within its discovery interval"
     )
@@ -149,13 +157,13 @@ def unset_option(store: Store, operator: Operator, job: str, name: str | None) -
     gone = [command for command in given if command.target == target and meant(command)]
     for command in gone:
         store.unset_command(command)
-        print(f"{target}: {command.option} is no longer {command.value}")
-    keys = [key for key in known if str(key) == target]
+        say(f"{target}: {command.option} is no longer {command.value}")
+    keys = [key for key in known if is_about(target, key)]
     others = [command for key in keys for command in in_force(given, key, operator.now) if command.target != target]
-    for command in filter(meant, others):
-        print(f"autoscaler: {command.target} still sets {command.option} to {command.value}", file=sys.stderr)
+    for command in dict.fromkeys(filter(meant, others)):
+        complain(f"{command.target} still sets {command.option} to {command.value}")
     if not gone:
-        print(f"autoscaler: no command sets {option or 'anything'} of {target}", file=sys.stderr)
+        complain(f"no command sets {option or 'anything'} of {target}")
         return 1
     return 0
 
@@ -168,7 +176,7 @@ def show_commands(store: Store, operator: Operator, *, as_json: bool) -> int:
     elif found:
         print_table(_COLUMNS, [_row(command) for command in found])
     else:
-        print("autoscaler: no command is in force", file=sys.stderr)
+        complain("no command is in force")
     return 0
 
 
@@ -181,12 +189,7 @@ def target_of(job: str, known: Sequence[JobKey]) -> str:
     """Return the one known job that goes by a name, in full; a pattern as it is. Raises CommandError."""
     if is_pattern(job):
         return job
-    found = [key for key in known if job in (str(key), key.job, key.application)]
-    if len(found) != 1:
-        names = ", ".join(sorted(map(str, found or known))) or "none"
-        said = "several jobs are called" if found else "no job is called"
-        raise CommandError(f"{said} {job!r}; name one of: {names}, or all jobs of an application as APPLICATION/*")
-    return str(found[0])
+    return str(job_called(job, known, ", or all jobs of an application as APPLICATION/*"))
 
 
 def checked(option: str, value: str, profile: str) -> None:
@@ -197,7 +200,7 @@ def checked(option: str, value: str, profile: str) -> None:
         raise CommandError("; ".join(wrong))
     for problem in problems:
         if problem.severity is Severity.WARNING:
-            print(f"autoscaler: warning: {problem.message}", file=sys.stderr)
+            complain(f"warning: {problem.message}")
 
 
 def lasting(duration: str) -> Millis:
@@ -221,5 +224,5 @@ def _row(command: Command) -> tuple[str, ...]:
 
 
 def _refused(error: CommandError) -> int:
-    print(f"autoscaler: {error}", file=sys.stderr)
+    complain(str(error))
     return 2

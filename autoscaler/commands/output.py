@@ -1,9 +1,10 @@
-"""Printing: JSON documents for programs, aligned columns for people. Only to stdout."""
+"""Printing: JSON documents for programs, aligned columns for people. To stdout, but for complaints."""
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
@@ -45,6 +46,11 @@ def visible(text: str) -> str:
 def say(text: str) -> None:
     """Print one line."""
     print(visible(text))
+
+
+def complain(text: str) -> None:
+    """Print one line that is no data, to stderr."""
+    print(f"autoscaler: {visible(text)}", file=sys.stderr)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, indent: int = 0) -> None:

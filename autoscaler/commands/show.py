@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 
-from autoscaler.commands.output import clock_time, print_json, print_table, say
+from autoscaler.commands.naming import job_called
+from autoscaler.commands.output import clock_time, complain, print_json, print_table, say
 from autoscaler.model import JobKey, JobStatus, Millis, Request, Sizing, VertexId, VertexStatus
+from autoscaler.options.commands import CommandError
 from autoscaler.store import Recorded, Store
 from autoscaler.telemetry import sentences
 from autoscaler.telemetry.sentences import number, seconds, short_name
@@ -56,14 +58,11 @@ def _vertex_row(vertex: VertexStatus) -> tuple[str, ...]:
 
 def show_history(store: Store, job: str, limit: int, *, as_json: bool) -> int:
     """Print a job's decisions and rescales, newest first. 1 if no job or several go by that name."""
-    keys = store.keys()
-    found = [key for key in keys if job in (str(key), key.job, key.application)]
-    if len(found) != 1:
-        known = ", ".join(sorted(map(str, found or keys))) or "none"
-        said = "several jobs are called" if found else "no job is called"
-        print(f"autoscaler: {said} {job!r}; name one of: {known}", file=sys.stderr)
+    try:
+        key = job_called(job, store.keys())
+    except CommandError as error:
+        complain(str(error))
         return 1
-    key = found[0]
     decisions, requests = store.decisions(key, limit), store.requests(key, limit)
     if as_json:
         print_json({"job": key, "decisions": decisions, "requests": requests})

@@ -171,7 +171,9 @@ def test_pin_and_unpin(run: Run, stored: Stored, capsys: Captured) -> None:
     assert run("unpin", "nobody") == 2
 
 
-def test_of_vertices_of_one_name_one_is_pinned_by_its_id(run: Run, stored: Stored, tmp_path: Path) -> None:
+def test_of_vertices_of_one_name_one_is_pinned_by_its_id(
+    run: Run, stored: Stored, tmp_path: Path, capsys: Captured
+) -> None:
     """Where a name means several vertices an id means one, and the others are left as they are."""
     status = a_status(KEY)
     (sink,) = status.vertices
@@ -179,6 +181,9 @@ def test_of_vertices_of_one_name_one_is_pinned_by_its_id(run: Run, stored: Store
     store.save_status(replace(status, vertices=(sink, replace(sink, id="other"))))
     store.close()
     assert run("pin", "orders", "Sink=4") == 2
+    assert f"several vertices are called 'Sink' in shop/orders; name one by its id: {sink.id}, other" in (
+        capsys.readouterr().err
+    )
     assert run("pin", "orders", "other=4") == 0
     assert [(command.option, command.value) for command in stored()] == [("pin other", "4")]
 
@@ -189,6 +194,8 @@ def test_of_vertices_of_one_name_one_is_pinned_by_its_id(run: Run, stored: Store
         (("orders", "Sink"), "'Sink' is not VERTEX=N"),
         (("orders", "Sink=0"), "'Sink=0' is not VERTEX=N with a parallelism of at least 1"),
         (("orders", "Sink=many"), "is not VERTEX=N"),
+        (("orders", "Sink=32769"), "at least 1 and at most 32768"),
+        (("orders", "Sink=" + "9" * 5_000), "is not VERTEX=N"),
         (("orders", "Source=3"), "no vertex is called 'Source' in shop/orders; it has: Sink"),
         (("shop/*", "Sink=3"), "means many jobs"),
         (("nobody", "Sink=3"), "no job is called 'nobody'"),
@@ -277,3 +284,57 @@ def test_a_running_daemon_obeys(tmp_path: Path, stub: Stub, cluster: StubCluster
         daemon.wait_for("operator commands changed", in_force=[])
         assert cluster.puts == []
         assert daemon.end() == 0
+
+
+def knows(folder: Path, *keys: JobKey) -> None:
+    """Let the store know more jobs."""
+    store = open_store(f"sqlite:///{folder / 'history.db'}", 1 << 30, 0).store
+    for key in keys:
+        store.save_status(a_status(key))
+    store.close()
+
+
+def test_a_pattern_that_means_no_known_job_is_told(run: Run, stored: Stored, capsys: Captured) -> None:
+    """It may be meant for jobs to come; but whoever misspelt it would believe that his jobs are paused."""
+    assert run("pause", "shpo/*") == 0
+    assert "warning: of the jobs known now shpo/* means none" in capsys.readouterr().err
+    assert run("pause", "sh*/*") == run("pause", "--all") == 0
+    assert "warning" not in capsys.readouterr().err
+    assert len(stored()) == 3
+
+
+def test_who_resumes_every_job_is_told_what_still_pauses_some(run: Run, capsys: Captured) -> None:
+    """What was paused by another name stays paused, and is named once."""
+    for job in ("shop/orders", "shop/*", "--all"):
+        assert run("pause", job) == 0
+    capsys.readouterr()
+    assert run("resume", "--all") == 0
+    told = capsys.readouterr().err.splitlines()
+    assert sorted(told) == [f"autoscaler: {job} still sets {SCALING} to false" for job in ("shop/*", "shop/orders")]
+
+
+def test_a_full_name_means_its_job_whatever_others_are_called(run: Run, stored: Stored, tmp_path: Path) -> None:
+    """A job whose own name looks like that of another with its application does not keep it from being named."""
+    knows(tmp_path, JobKey(cluster="default", application="mail", job="shop/orders"))
+    assert run("pause", "shop/orders") == 0
+    assert [command.target for command in stored()] == ["shop/orders"]
+
+
+@pytest.mark.parametrize("command", ["pause", "history"])
+def test_of_many_jobs_the_most_similar_are_named(run: Run, tmp_path: Path, capsys: Captured, command: str) -> None:
+    """Somebody who misspelt a job among hundreds is not given a page of names."""
+    knows(tmp_path, *(JobKey(cluster="default", application=f"app-{n:03d}", job=f"job {n}") for n in range(300)))
+    assert run(command, "ordesr") > 0
+    told = capsys.readouterr().err
+    assert "name one of 301, which `autoscaler status` lists, such as: shop/orders, " in told
+    assert len(told) < 500
+
+
+@pytest.mark.parametrize("command", ["pause", "history"])
+def test_names_of_jobs_cannot_steer_a_terminal(run: Run, tmp_path: Path, capsys: Captured, command: str) -> None:
+    """Names come from whoever submits jobs; in complaints too they neither move the cursor nor fake a line."""
+    knows(tmp_path, JobKey(cluster="default", application="bad\n\x1b[31m", job="name"))
+    assert run(command, "nobody") > 0
+    told = capsys.readouterr().err
+    assert "bad??[31m/name" in told
+    assert len(told.splitlines()) == 1
