@@ -31,7 +31,9 @@ _OLDEST_SAMPLE = select(func.min(samples.c.at)).where(samples.c.job_id == bindpa
 _LAST_PLAN = select(func.max(plans.c.id)).where(plans.c.job_id == bindparam("job"))
 _LAST_PLAN_UNTIL = _LAST_PLAN.where(plans.c.at <= bindparam("until"))
 _PLANS_BEFORE = delete(plans).where(plans.c.job_id == bindparam("job"), plans.c.id < bindparam("first"))
-_PAGES, _FREE_PAGES, _PAGE_SIZE = (text(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size"))
+_SIZE = text(
+    "SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,7 @@ def delete_first(connection: Connection, table: Table) -> int:
 
 def size_of(connection: Connection) -> Size:
     """Return the size of an SQLite database, as this transaction sees it."""
-    pages, free, size = (int(connection.scalar(wanted) or 0) for wanted in (_PAGES, _FREE_PAGES, _PAGE_SIZE))
+    pages, free, size = connection.execute(_SIZE).one()
     return Size(used=(pages - free) * size, file=pages * size)
 
 

@@ -354,17 +354,17 @@ class Store:
 
     def _make_space(self) -> Retained:
         limit = int(self._max_size_bytes * _FULL_ENOUGH)
-        deleted = 0
+        size, deleted = self._size(), 0
         for table in (samples, decisions):
-            while self._size().used > limit:
+            while size.used > limit:
                 with self._transaction() as connection:
                     count = delete_first(connection, table)
                 if count == 0:
                     break
                 deleted += count
+                size = self._size()
         # Free pages are used again before the file grows, so they are given back only where the file as a
         # whole is too large; to shrink it every time would only be to grow it again.
-        size = self._size()
         while size.file > limit and size.file > size.used:
             with self._transaction() as connection:
                 give_back_pages(connection)
