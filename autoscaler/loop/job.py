@@ -33,7 +33,6 @@ POKE_TO_READ: Millis = 2_000  # the JobManager needs about a second to fetch the
 LATE_AFTER: Millis = 5_000
 LONGEST_BACK_OFF: Millis = 300_000
 HOLD: Millis = 5_000  # how soon to ask again whether the ResourceManager is back
-CROWDED: Millis = 500  # how soon to try again while other steps of the same application run
 GONE_AFTER: Millis = 15_000  # of absences in a row: an overview omits a job whose JobMaster did not answer in time
 ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
 
@@ -195,7 +194,7 @@ class JobLoop:
         lane = Lane.SUSPECTS if self._failures or self._around.standing.suspect else Lane.WORKERS
         self._env.scheduler.at(
             following.at,
-            lambda: self._take(following, lane),
+            lambda: self._around.standing.run(lambda runs_in: self._take(following, runs_in), lane),
             name=f"{self.subject.application.id}/{self.subject.job_id}",
             lane=lane,
         )
@@ -216,12 +215,7 @@ class JobLoop:
             return replace(following, step=step, at=now + HOLD, held=True)
         if standing.suspect and lane is not Lane.SUSPECTS:
             return following
-        if not standing.enter():
-            return replace(following, at=now + CROWDED)
-        try:
-            return self._run(following, now)
-        finally:
-            standing.leave()
+        return self._run(following, now)
 
     def _run(self, following: Following, now: Millis) -> Following:
         if following.step == self._poke:

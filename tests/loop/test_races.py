@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from autoscaler.cluster import JobOverview, PutAnswer
 from autoscaler.core.lifecycle import entered
 from autoscaler.loop import Fleet, Lane, Wire
@@ -114,28 +116,65 @@ def test_an_application_that_ends_during_a_step_closes_its_request_once(world: W
 
 
 def test_few_steps_of_one_application_run_at_once() -> None:
-    """A session whose jobs all hang holds two workers, not all of them."""
-    standing = Standing()
-    assert [standing.enter() for _ in range(STEPS_AT_ONCE + 1)] == [True] * STEPS_AT_ONCE + [False]
-    standing.leave()
-    assert standing.enter()
+    """A session whose jobs all hang holds two workers, not all of them; the others' steps follow in their order."""
+    standing, taken = Standing(), list[tuple[str, Lane]]()
+    entered, go = threading.Semaphore(0), threading.Event()
+
+    def hang(_: Lane) -> None:
+        entered.release()
+        assert go.wait(PATIENCE_S)
+
+    def step(name: str) -> Callable[[Lane], None]:
+        return lambda lane: taken.append((name, lane))
+
+    hanging = [in_thread(lambda: standing.run(hang, Lane.SUSPECTS)) for _ in range(STEPS_AT_ONCE)]
+    assert all(entered.acquire(timeout=PATIENCE_S) for _ in hanging)
+    for name in ("a", "b", "c"):
+        standing.run(step(name), Lane.WORKERS)
+    assert taken == []
+    go.set()
+    for thread in hanging:
+        thread.join(PATIENCE_S)
+    assert sorted(taken) == [(name, Lane.SUSPECTS) for name in ("a", "b", "c")], "told whose thread they are in"
+    standing.run(step("d"), Lane.WORKERS)
+    assert taken[-1] == ("d", Lane.WORKERS)
 
 
-def test_a_crowded_step_comes_again_soon(world: World) -> None:
-    """A step that finds its application busy gives its worker back, and runs when there is room."""
+def test_a_step_that_fails_gives_its_place_back() -> None:
+    """Whatever becomes of steps, others of the application run after them."""
+    standing, taken = Standing(), list[Lane]()
+
+    def failing(_: Lane) -> None:
+        raise ZeroDivisionError
+
+    for _ in range(STEPS_AT_ONCE):
+        with pytest.raises(ZeroDivisionError):
+            standing.run(failing, Lane.WORKERS)
+    standing.run(taken.append, Lane.WORKERS)
+    assert taken == [Lane.WORKERS]
+
+
+def test_every_job_of_a_crowded_session_is_looked_at_in_time(world: World) -> None:
+    """While two steps of an application are slow, those of its other jobs wait without a worker, and come next."""
     world.add_job()
     world.start()
     world.run(3)
     (loop,) = world.fleet.applications()
-    assert loop.standing.enter()
-    assert loop.standing.enter()
+    entered, go = threading.Semaphore(0), threading.Event()
+
+    def hang(_: Lane) -> None:
+        entered.release()
+        assert go.wait(PATIENCE_S)
+
+    hanging = [in_thread(lambda: loop.standing.run(hang, Lane.WORKERS)) for _ in range(STEPS_AT_ONCE)]
+    assert all(entered.acquire(timeout=PATIENCE_S) for _ in hanging)
     world.run(10)
     assert world.status().reason is Reason.NOT_READY
-    loop.standing.leave()
-    loop.standing.leave()
+    go.set()
+    for thread in hanging:
+        thread.join(PATIENCE_S)
     world.run(5)
     assert world.status().reason is Reason.WINDOW_NOT_FULL
-    assert world.counters.late_passes == 0
 
 
 def test_a_name_is_given_to_one_of_many_threads() -> None:
