@@ -181,8 +181,11 @@ def show_commands(store: Store, operator: Operator, *, as_json: bool) -> int:
 
 
 def known_jobs(store: Store, operator: Operator) -> list[JobKey]:
+    """Return the jobs of the cluster, without the applications that are listed because nothing is known of their jobs:
+    a command for one of those would reach no job."""
+    unknown = {status.key for status in store.statuses() if status.key.job == status.application_id}
     everywhere = store.keys()
-    return [key for key in everywhere if key.cluster == operator.cluster]
+    return [key for key in everywhere if key.cluster == operator.cluster and key not in unknown]
 
 
 def target_of(job: str, known: Sequence[JobKey]) -> str:

@@ -338,3 +338,18 @@ def test_names_of_jobs_cannot_steer_a_terminal(run: Run, tmp_path: Path, capsys:
     told = capsys.readouterr().err
     assert "bad??[31m/name" in told
     assert len(told.splitlines()) == 1
+
+
+def test_an_application_whose_jobs_are_not_known_is_no_job(
+    run: Run, stored: Stored, tmp_path: Path, capsys: Captured
+) -> None:
+    """While it does not answer it is listed in its jobs' place: paused as one, its job would go on to be scaled."""
+    store = open_store(f"sqlite:///{tmp_path / 'history.db'}", 1 << 30, 0).store
+    for name in ("mail", "shop"):
+        key = JobKey(cluster="default", application=name, job="application_1_0001")
+        store.save_status(replace(a_status(key), application_id=key.job))
+    store.close()
+    assert run("pause", "mail") == 2
+    assert "or all jobs of an application as APPLICATION/*" in capsys.readouterr().err
+    assert run("pause", "shop") == 0
+    assert [command.target for command in stored()] == ["shop/orders"]
