@@ -109,7 +109,8 @@ def test_flink_tells_of_each_job() -> None:
         assert len({job.id for job in seen.values()}) == 3
         clicks = seen["clicks"].id
         assert flink.job(clicks).name == "clicks"
-        assert flink.task_managers().slots_total - flink.task_managers().slots_available == 8
+        held = flink.task_managers()
+        assert held.slots_total - held.slots_available == 8
         wanted = {SOURCE: Bounds(lower=1, upper=4), WORKER: Bounds(lower=1, upper=6)}
         flink.put_requirements(clicks, wanted, 5.0)
         assert dict(flink.requirements(clicks)) == wanted
