@@ -23,12 +23,12 @@ TICK: Millis = 500
 
 
 class Ticks(MemoryJobStore):  # type: ignore[misc]
-    """APScheduler's jobs, none further away than a tick: it goes by the wall clock, and if that is set back, it would
-    wait until it has caught up."""
+    """APScheduler's jobs, none further away than a tick. It goes by the wall clock: were that set back, it would wait
+    until it has caught up; were it set forth, it would list every tick that was left out."""
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
         for job in self.get_all_jobs():
-            if job.next_run_time is not None and job.next_run_time - now > timedelta(milliseconds=TICK):
+            if job.next_run_time is not None and abs(job.next_run_time - now) > timedelta(milliseconds=TICK):
                 job.modify(next_run_time=now)
         due: list[Job] = super().get_due_jobs(now)
         return due
