@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from apscheduler.job import Job
 from apscheduler.jobstores.memory import MemoryJobStore
@@ -34,6 +36,46 @@ class Ticks(MemoryJobStore):  # type: ignore[misc]
         return due
 
 
+class Threads:
+    """The threads of one lane: no more than keep up, as threads that take turns cost more than many a step does.
+
+    A tick wakes one more for what is due, and one for each step that was left over from the tick before.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._pool = ThreadPoolExecutor(most)
+        self._lock = threading.Lock()
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._at_work = 0
+
+    def hand_out(self, due: Iterable[Callable[[], None]]) -> None:
+        with self._lock:
+            left_over = len(self._waiting)
+            self._waiting.extend(due)
+            more = min(left_over + 1, len(self._waiting), self._most - self._at_work)
+            self._at_work += more
+        for _ in range(more):
+            self._pool.submit(self._work)
+
+    def _work(self) -> None:
+        while (step := self._next()) is not None:
+            step()
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._at_work -= 1
+            return None
+
+    def stop(self) -> None:
+        """Start no further step; those that run are not waited for."""
+        with self._lock:
+            self._waiting.clear()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
 class StepScheduler:
     """The loop's scheduler: at each tick, which is APScheduler's one job, what is due goes to the threads of its lane.
 
@@ -57,11 +99,11 @@ class StepScheduler:
         self._journal = journal
         self._running: dict[int, tuple[str, Millis]] = {}
         self._lanes = {
-            Lane.WORKERS: ThreadPoolExecutor(workers),
-            Lane.SUSPECTS: ThreadPoolExecutor(SUSPECT_THREADS),
-            Lane.VISITS: ThreadPoolExecutor(VISIT_THREADS),
-            Lane.DISCOVERY: ThreadPoolExecutor(1),
-            Lane.REPORT: ThreadPoolExecutor(1),
+            Lane.WORKERS: Threads(workers),
+            Lane.SUSPECTS: Threads(SUSPECT_THREADS),
+            Lane.VISITS: Threads(VISIT_THREADS),
+            Lane.DISCOVERY: Threads(1),
+            Lane.REPORT: Threads(1),
         }
         # A heap, in which what was replaced stays until it is due: to look at every plan at each tick would cost more.
         self._planned: list[tuple[Millis, int, str, Lane, Callable[[], None]]] = []
@@ -91,8 +133,8 @@ class StepScheduler:
         now = self._uptime()
         with self._planning:
             due = [*self._due(now)]
-        for name, lane, step in due:
-            self._lanes[lane].submit(self._run, name, lane, step)
+        for lane, threads in self._lanes.items():
+            threads.hand_out(partial(self._run, name, lane, step) for name, of, step in due if of is lane)
 
     def _due(self, now: Millis) -> Iterator[tuple[str, Lane, Callable[[], None]]]:
         while self._planned and self._planned[0][0] <= now:
@@ -130,5 +172,5 @@ class StepScheduler:
     def stop(self) -> None:
         """Start no further step; those that run are not waited for."""
         self._scheduler.shutdown(wait=False)
-        for pool in self._lanes.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+        for threads in self._lanes.values():
+            threads.stop()

@@ -39,7 +39,7 @@ def scheduler() -> Iterator[StepScheduler]:
 
 
 def test_steps_due_together_each_run(scheduler: StepScheduler) -> None:
-    """As many threads as the lane has run what is due within one tick, whatever the order of planning."""
+    """A step that does not end soon keeps another waiting for a tick, not longer."""
     both = threading.Barrier(3)
     due = system_clock() + TICK
     for name in ("one", "other"):
@@ -77,13 +77,30 @@ def test_a_step_is_never_early(scheduler: StepScheduler) -> None:
 
 def test_a_blocked_lane_does_not_hold_up_another(scheduler: StepScheduler) -> None:
     """What hangs in one lane costs only that lane's threads."""
-    hung, done = threading.Event(), threading.Event()
+    hung, done, entered = threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    def hang() -> None:
+        entered.release()
+        hung.wait(PATIENCE)
+
     for number in range(4):
-        scheduler.at(0, lambda: hung.wait(PATIENCE), name=f"hangs-{number}")  # type: ignore[arg-type, return-value]
+        scheduler.at(0, hang, name=f"hangs-{number}")
+    assert all(entered.acquire(timeout=PATIENCE) for _ in range(2))
     scheduler.at(0, done.set, name="report", lane=Lane.REPORT)
     assert done.wait(PATIENCE)
-    assert len(scheduler.silent()) == 2
+    assert [name for name in scheduler.silent() if name != "report"] == ["hangs-0", "hangs-1"]
     hung.set()
+
+
+def test_steps_that_end_soon_share_a_thread(scheduler: StepScheduler) -> None:
+    """Threads that take turns cost more than many a step does: as few work as keep up."""
+    threads, done, due = list[int](), threading.Event(), system_clock() + TICK
+    for number in range(20):
+        scheduler.at(due, lambda: threads.append(threading.get_ident()), name=f"quick-{number}")
+    scheduler.at(due + 1, done.set, name="last")
+    assert done.wait(PATIENCE)
+    assert len(threads) == 20
+    assert len(set(threads)) == 1
 
 
 def test_a_step_that_fails_is_told_of_and_ends_no_thread(scheduler: StepScheduler) -> None:
