@@ -102,9 +102,9 @@ def the_target_is_not_known_bad(past: Past, wish: Wish, policy: Policy, now: Mil
 def growth_is_not_tried_a_third_time(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
     """Two growths in a row were undone: one that goes as far is no way out, although its target is another."""
     undone = _growths_undone(past)
-    if len(undone) < 2 or not any(_goes_as_far(wish.target, each) for each in undone):
+    if len(undone) < 2 or not any(_goes_as_far(wish.target, each) for _, each in undone):
         return None
-    until = undone[0].life.since + _doubled(policy.bad_target_memory, len(undone) - 1, policy.bad_target_memory_max)
+    until = undone[0][0] + _doubled(policy.bad_target_memory, len(undone) - 1, policy.bad_target_memory_max)
     if now >= until:
         return None
     return Reason.KNOWN_BAD, f"growth was rolled back {len(undone)} times in a row; none as far until {_clock(until)}"
@@ -209,25 +209,40 @@ def lost(past: Past, application_id: str, job_id: str) -> Request | None:
 
 def bad_until(past: Past, target: Mapping[VertexId, int], policy: Policy) -> Millis | None:
     """Return until when a target is known to be bad; each roll-back of it doubles the time."""
-    rolled = [
-        request.life.since
-        for request in past
-        if request.life.phase is Phase.ROLLED_BACK and dict(request.target) == dict(target)
-    ]
+    undone = [_undone_at(request, past) for request in past if dict(request.target) == dict(target)]
+    rolled = [at for at in undone if at is not None]
     if not rolled:
         return None
     return rolled[-1] + _doubled(policy.bad_target_memory, len(rolled), policy.bad_target_memory_max)
 
 
-def _growths_undone(past: Past) -> list[Request]:
-    """Return the newest growths, all rolled back, newest first."""
-    undone: list[Request] = []
+def _growths_undone(past: Past) -> list[tuple[Millis, Request]]:
+    """Return the newest growths, all rolled back, newest first, with the times at which they were."""
+    undone: list[tuple[Millis, Request]] = []
     for request in reversed([each for each in past if each.kind is RequestKind.SCALE and _was_sent(each)]):
-        if request.life.phase is not Phase.ROLLED_BACK:
+        at = _undone_at(request, past)
+        if at is None:
             break
         if _grown(request):
-            undone.append(request)
+            undone.append((at, request))
     return undone
+
+
+def _undone_at(request: Request, past: Past) -> Millis | None:
+    """When a request was rolled back, ``None`` if it was not.
+
+    The roll-back itself tells too: a daemon may have died before it stored what became of the request, and another have
+    closed it.
+    """
+    if request.life.phase is Phase.ROLLED_BACK:
+        return request.life.since
+    following = [each for each in past[past.index(request) + 1 :] if _was_sent(each)]
+    undone = [
+        each.decided_at
+        for each in following[:1]
+        if each.kind is RequestKind.ROLL_BACK and dict(each.target) == dict(request.before)
+    ]
+    return next(iter(undone), None)
 
 
 def _goes_as_far(target: Mapping[VertexId, int], request: Request) -> bool:

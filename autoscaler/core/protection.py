@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import lt
 
@@ -109,12 +109,24 @@ def doubts(topology: Topology, samples: Sequence[Sample]) -> Mapping[VertexId, s
 def any_counter_ran_backwards(vertex: Vertex, samples: Sequence[Sample]) -> bool:
     """Did a counter of the vertex fall? Busy time may, by what Flink's clocks differ: it is not counted up but
     computed, as the time that was neither idle nor back-pressured."""
-    own = [sample.vertices[vertex.id] for sample in samples if vertex.id in sample.vertices]
-    return (
-        ran_backwards([each.records_in for each in own])
-        or ran_backwards([each.records_out for each in own])
-        or ran_backwards([each.accumulated_busy_ms for each in own], tolerance=BUSY_TOLERANCE * vertex.parallelism)
+    return any(ran_backwards(values, tolerance) for values, tolerance in _counters(vertex, samples))
+
+
+def newest_counter_fell(vertex: Vertex, samples: Sequence[Sample]) -> bool:
+    """Is a counter of the vertex lower in the newest sample than where it was last known?"""
+    return any(
+        values[-1] is not None and ran_backwards([value for value in values if value is not None][-2:], tolerance)
+        for values, tolerance in _counters(vertex, samples)
+        if values
     )
+
+
+def _counters(vertex: Vertex, samples: Sequence[Sample]) -> Iterator[tuple[list[float | None], float]]:
+    """Yield each counter's values, oldest first, and by how much it may fall."""
+    own = [sample.vertices[vertex.id] for sample in samples if vertex.id in sample.vertices]
+    yield [each.records_in for each in own], 0.0
+    yield [each.records_out for each in own], 0.0
+    yield [each.accumulated_busy_ms for each in own], BUSY_TOLERANCE * vertex.parallelism
 
 
 def ran_backwards(values: Sequence[float | None], tolerance: float = 0.0) -> bool:

@@ -18,7 +18,7 @@ from autoscaler.cluster import (
     with_partitions,
 )
 from autoscaler.core import observed_true_processing_rate, rounded_sample
-from autoscaler.core.protection import any_counter_ran_backwards
+from autoscaler.core.protection import newest_counter_fell
 from autoscaler.loop.ports import Flink
 from autoscaler.model import (
     BusyTimeAggregator,
@@ -195,16 +195,16 @@ def _spent_ms(details: JobDetails) -> float | None:
 def _backwards(
     details: JobDetails, vertices: Mapping[VertexId, VertexSample], earlier: Sequence[Sample], at: Millis
 ) -> list[str]:
-    """Name the vertices of which a counter fell since the sample before. It is noted with the sample, as the one before
-    leaves the window first, and rates from a counter that is too low are far too high."""
-    before = earlier[-1] if earlier else None
-    if before is None or details.running_since is None or before.at < details.running_since:
+    """Name the vertices of which a counter fell since it was last known. It is noted with the sample, as those before
+    leave the window first, and rates from a counter that is too low are far too high."""
+    if details.running_since is None:
         return []
-    pair = (before, Sample(at=at, vertices=vertices))
+    of_this_run = [sample for sample in earlier if sample.at >= details.running_since]
+    known = (*of_this_run, Sample(at=at, vertices=vertices))
     return [
         f"a counter of {vertex.name} ran backwards"
         for vertex in details.topology.vertices
-        if any_counter_ran_backwards(vertex, pair)
+        if newest_counter_fell(vertex, known)
     ]
 
 

@@ -49,13 +49,14 @@ from autoscaler.store.writer import Known, Writer
 _FULL_ENOUGH = 0.9
 
 
-def _last_of_job(table: Table) -> Select[Any]:
-    of_job = select(table).join(jobs, jobs.c.id == table.c.job_id).where(jobs.c.identity == bindparam("wanted"))
-    return of_job.order_by(table.c.at.desc(), table.c.id.desc()).limit(bindparam("limit"))
+def _of_job(table: Table) -> Select[Any]:
+    return select(table).join(jobs, jobs.c.id == table.c.job_id).where(jobs.c.identity == bindparam("wanted"))
 
 
-# Built once: building costs more than SQLite takes to run them.
-_LAST_DECISIONS, _LAST_REQUESTS = _last_of_job(decisions), _last_of_job(requests)
+# Built once: building costs more than SQLite takes to run them. What was asked for last tells what a job should have:
+# by its number, as a clock that was set back makes it look older.
+_LAST_REQUESTS = _of_job(requests).order_by(requests.c.id.desc()).limit(bindparam("limit"))
+_LAST_DECISIONS = _of_job(decisions).order_by(decisions.c.at.desc(), decisions.c.id.desc()).limit(bindparam("limit"))
 _SAMPLES_SINCE = (
     select(samples.c.at, samples.c.plan_id, samples.c.running_since, samples.c.measured)
     .join(jobs, jobs.c.id == samples.c.job_id)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from autoscaler.core import doubts
+from autoscaler.core.protection import newest_counter_fell
 from autoscaler.model import Cluster, Decision, Event, EventKind, History, Limit, Reason, Topology, Vertex
 from tests.core.builders import (
     HOUR,
@@ -322,6 +323,20 @@ def test_a_counter_that_fell_casts_doubt_downstream(name: str) -> None:
     fallen = [*counter(1000.0)[:3], 100_000.0, None, counter(1000.0)[5]]
     found = protection({"b": {name: fallen}}, vertices=chain)
     assert found == {"a": (), "b": (Limit.DOUBTFUL,), "c": (Limit.DOUBTFUL,), "d": ()}
+
+
+def test_a_counter_that_fell_is_told_although_it_was_unknown_in_between() -> None:
+    """What is noted with a sample is that a counter is lower than where it was last known, not that one fell before."""
+    vertex = a_vertex("a")
+
+    def fell(*values: float | None) -> bool:
+        window = a_window(vertex, values={"a": {"records_in": list(values)}}, count=len(values))
+        return newest_counter_fell(vertex, window.samples)
+
+    assert fell(5.0, None, 4.0)
+    assert not fell(5.0, 4.0, 6.0)
+    assert not fell(5.0, 4.0, None)
+    assert not newest_counter_fell(a_vertex("b"), a_window(vertex).samples)
 
 
 def test_busy_time_may_wobble() -> None:

@@ -101,6 +101,17 @@ def test_a_bad_target_is_not_tried_again_for_a_time_that_doubles() -> None:
     assert why([first], bad_target_memory=0) is None
 
 
+def test_a_roll_back_tells_what_was_undone_although_that_was_not_stored() -> None:
+    """A daemon may die before it stores what became of a request; the roll-back that follows it is proof enough."""
+    asked, undone = closed(NOW - 2 * HOUR), closed(NOW - HOUR, kind=RequestKind.ROLL_BACK, target=BEFORE)
+    assert bad_until([asked, undone], TARGET, POLICY) == NOW + 5 * HOUR
+    assert bad_until([asked], TARGET, POLICY) is None
+    another = closed(NOW - HOUR, kind=RequestKind.ROLL_BACK, target={"s": 1, "w": 1})
+    assert bad_until([asked, another], TARGET, POLICY) is None
+    further = replace(UP, target={"s": 2, "w": 6})
+    assert why([rolled_back(NOW - 3 * HOUR), asked, undone], further) is Reason.KNOWN_BAD
+
+
 def test_growth_that_was_undone_twice_is_not_tried_by_a_little_more() -> None:
     """A job whose lag grows wants another target each time; two failures in a row hold all that go as far, for 6 h."""
     further = replace(UP, target={"s": 2, "w": 6})
