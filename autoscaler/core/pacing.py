@@ -197,14 +197,21 @@ def lost(past: Past, application_id: str, job_id: str) -> Request | None:
     """Return the request whose requirements another attempt of the same application may have lost.
 
     Without high availability a new ApplicationMaster starts the job as it was submitted, under another id. Nothing is
-    lost of a job that was pinned at what it had come down to.
+    lost of a job that was pinned at what it had come down to. What may never have been in force counts for nothing.
     """
-    known = known_requirements(past)
+    known = known_requirements([request for request in past if not _may_never_have_arrived(request)])
     if known is None or known.application_id != application_id or known.job_id == job_id:
         return None
     if known.kind is RequestKind.PIN and dict(known.target) == dict(known.before):
         return None
     return None if known.life.phase is Phase.ROLLED_BACK else known
+
+
+def _may_never_have_arrived(request: Request) -> bool:
+    """Whether nobody knows that a request was carried out: it was not answered, and given up before its target ran."""
+    accepted = request.answer is not None and request.answer.startswith("accepted")
+    ran = any(step.now in (Phase.APPLIED, Phase.PARTIAL) for step in request.transitions)
+    return request.state is RequestState.NOT_ACHIEVED and not accepted and not ran
 
 
 def bad_until(past: Past, target: Mapping[VertexId, int], policy: Policy) -> Millis | None:

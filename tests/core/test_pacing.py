@@ -240,8 +240,10 @@ def test_nothing_is_withdrawn_where_there_is_no_back_off() -> None:
         (closed(NOW, application_id="application_1_0002"), False),
         (closed(NOW, job_id="new"), False),
         (ROLLED_BACK, False),
+        (closed(NOW, RequestState.NOT_ACHIEVED, answer="accepted"), True),
+        (closed(NOW, RequestState.NOT_ACHIEVED, answer="uncertain: no answer within 8 s"), False),
     ],
-    ids=["another id", "another application", "the same job", "what was bad"],
+    ids=["another id", "another application", "the same job", "what was bad", "accepted", "perhaps never in force"],
 )
 def test_what_a_new_applicationmaster_lost(request_: Request, found: bool) -> None:
     """The same application under another job id has the requirements it was submitted with."""
