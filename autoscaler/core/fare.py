@@ -23,7 +23,11 @@ def slots_of(vertices: Iterable[Vertex], parallelism: Mapping[VertexId, int]) ->
 
 
 def fare_of(topology: Topology, samples: Sequence[Sample], gc_pressure: float | None = None) -> Fare:
-    """Return how a job fared over some samples of one attempt; a rate that one source lacks is not known."""
+    """Return how a job fared over some samples of one attempt; a rate that one source lacks is not known.
+
+    Only what came after the newest sample with doubts counts: rates from it or to it may be wrong.
+    """
+    samples = since_doubts(samples)
     sources = [vertex for vertex in topology.vertices if vertex.is_source and not vertex.finished]
     throughput = _sum([_rate(samples, vertex, "records_in") for vertex in sources])
     lag_growth = _sum([_rate(samples, vertex, "lag") for vertex in sources])
@@ -35,6 +39,12 @@ def fare_of(topology: Topology, samples: Sequence[Sample], gc_pressure: float | 
         slots=slots_of(topology.vertices, {}),
         gc_pressure=gc_pressure,
     )
+
+
+def since_doubts(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Return the samples after the newest one that has doubts; all if none has."""
+    doubtful = [number for number, sample in enumerate(samples, 1) if sample.doubts]
+    return samples[doubtful[-1] :] if doubtful else samples
 
 
 def fare_before(window: Window, gc_pressure: float | None = None) -> Fare:

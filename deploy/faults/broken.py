@@ -98,6 +98,12 @@ BREAKS = (
         seed=3,
     ),
     Break(
+        "a change is not judged by doubtful data",
+        "core/fare.py",
+        "    samples = since_doubts(samples)\n",
+        "",
+    ),
+    Break(
         "what the cluster cannot give is not asked for",
         "core/capacity.py",
         "    if limit is None or wanted <= limit:\n",

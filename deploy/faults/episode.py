@@ -15,10 +15,11 @@ from autoscaler.sim.edge import Edge
 from autoscaler.sim.job import Phase
 from autoscaler.sim.virtual import VirtualTime
 from autoscaler.sim.yarn import TaskManager
+from faults.doubts import Doubt
 from faults.masters import ADDRESSES, Masters
 from faults.memory import Database
 from faults.observer import Observer, Violation
-from faults.process import Doubt, HostClock, Process, Site
+from faults.process import HostClock, Process, Site
 from faults.weather import CRASH_POINTS, EVENTS, Answer, Moment, Weather
 from faults.world import World, world
 
@@ -256,8 +257,9 @@ class Episode:
         vertex = self._draw.choice(job.ids)
         bound = job.requirements[vertex]
         upper = max(1, min(self._world.promises.most, bound.upper + self._draw.choice((-3, -1, 1, 3))))
-        self.observer.changed_by_others()
-        job.put({**job.requirements, vertex: Bounds(lower=1, upper=upper)}, self._cluster.now)
+        changed = {vertex: Bounds(lower=1, upper=upper)}
+        self.observer.changed_by_others(changed)
+        job.put({**job.requirements, **changed}, self._cluster.now)
 
     def _room_taken(self) -> None:
         """Another tenant takes all free room for a while, so that containers are never granted."""

@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from autoscaler.model import Bounds, JobKey, Millis, Request, RequestKind, RequestState, VertexId
+from autoscaler.model import Phase as LifePhase
 from autoscaler.sim.cluster import SimCluster
 from autoscaler.sim.job import Phase
 from autoscaler.sim.slots import slots_needed
 from autoscaler.store import Store
+from faults.doubts import Doubt, behind
 from faults.masters import Masters
-from faults.process import Doubt, HostClock, Process
+from faults.process import HostClock, Process
 from faults.truth import Truth
 from faults.world import World
 
@@ -31,6 +33,7 @@ SECOND = "a second target while one is in flight"
 SATURATED = "shrink of a saturated vertex"
 DOUBTFUL_SHRINK = "shrink on doubtful data"
 DOUBTFUL_GROWTH = "growth on doubtful data without lag"
+DOUBTFUL_VERDICT = "roll-back on doubtful data"
 CAPACITY = "capacity exceeded"
 BUDGET = "budget broken silently"
 KNOWN_BAD = "a target tried again while it is known bad"
@@ -43,6 +46,7 @@ INVARIANTS = (
     SATURATED,
     DOUBTFUL_SHRINK,
     DOUBTFUL_GROWTH,
+    DOUBTFUL_VERDICT,
     CAPACITY,
     BUDGET,
     KNOWN_BAD,
@@ -69,7 +73,7 @@ class Violation:
 @dataclass(slots=True)
 class Put:
     """Requirements of the daemon's that took effect; ``former`` are those before, ``present`` what the job ran at,
-    ``kind`` is what the daemon's record calls it.
+    ``kind`` is what the daemon's record calls it, ``lowers`` whether it only lowers bounds to what runs.
     ``landed_at`` is when it first ran at them, ``restarts`` how often it had restarted by then."""
 
     at: Millis
@@ -82,6 +86,7 @@ class Put:
     generation: int
     landed_at: Millis | None = None
     restarts: int = 0
+    lowers: bool = False
     overtaken: bool = False
 
     @property
@@ -105,13 +110,15 @@ class Observer:
         self._bad: list[tuple[Put, Millis, Millis]] = []
         self._in_force: list[tuple[int, Requirements]] = []
         self._began_anew_at: Millis = 0
+        self._of_others: dict[VertexId, Bounds] = {}
         cluster.job.watchers.append(lambda _: self._see_landing())
 
     def found(self, invariant: str, detail: str) -> None:
         self.violations.append(Violation(invariant, self._cluster.now - self._cluster.began, detail))
 
-    def changed_by_others(self) -> None:
-        """Somebody else has changed the requirements, or they were lost with the ApplicationMaster."""
+    def changed_by_others(self, bounds: Requirements | None = None) -> None:
+        """Somebody else has changed the requirements to ``bounds``, or they were lost with the ApplicationMaster."""
+        self._of_others |= bounds or {}
         for put in self.puts[-1:]:
             put.overtaken = True
 
@@ -142,14 +149,17 @@ class Observer:
             self.found(LOST, f"the same requirements were sent twice: {self._said(put)}")
         self._judge_right()
         self._judge_flight(put, last)
-        returns, lowers = self._returns(put, last), all(body[v].upper <= live[v].upper for v in body if v in live)
-        withdraws = lowers and put.target == {v: min(live[v].upper, present[v]) for v in body}
+        self._judge_verdict(put)
+        change = self._newest_change(put)
+        returns = self._returns(put, change)
+        nothing_grows = all(body[v].upper <= live[v].upper for v in body if v in live)
+        put.lowers = nothing_grows and put.target == {v: min(live[v].upper, present[v]) for v in body}
         restores = any(put.body == body for generation, body in self._in_force if generation != put.generation)
-        put.scales = not (returns or withdraws or restores)
+        put.scales = not (returns or put.lowers or restores)
         if put.scales:
             self._judge(put, intent)
         elif returns:
-            self._note_bad(last)
+            self._note_bad(change)
         self.puts.append(put)
 
     def _judge(self, put: Put, intent: Request | None) -> None:
@@ -192,7 +202,7 @@ class Observer:
             return
         put = self.puts[-1]
         runs = job.phase in (Phase.RUNNING, Phase.RESTORING) and dict(job.requirements) == dict(put.body)
-        changed = [vertex for vertex, bound in put.body.items() if bound != put.former.get(vertex)]
+        changed = [v for v, bound in put.body.items() if bound not in (put.former.get(v), self._of_others.get(v))]
         if runs and all(job.parallelism[vertex] == put.body[vertex].upper for vertex in changed):
             put.landed_at, put.restarts = self._cluster.now, job.restarts
 
@@ -210,11 +220,16 @@ class Observer:
         if any(bound.upper > last.body[vertex].upper for vertex, bound in put.body.items() if vertex in last.body):
             self.found(SECOND, f"{(put.at - last.at) // 1000} s after another: {self._said(put)}")
 
-    def _returns(self, put: Put, last: Put | None) -> bool:
-        """Whether this takes back the change before it while that is on probation."""
-        if last is None or dict(put.body) != dict(last.former):
+    def _newest_change(self, put: Put) -> Put | None:
+        """What a PUT may take back; of what was reached in part only, the rest was withdrawn before."""
+        undoes = put.kind is RequestKind.ROLL_BACK
+        return next((each for each in reversed(self.puts) if not (undoes and each.lowers)), None)
+
+    def _returns(self, put: Put, change: Put | None) -> bool:
+        """Whether this takes back a change while that is on probation."""
+        if change is None or dict(put.body) != dict(change.former):
             return False
-        since = last.landed_at if last.landed_at is not None else last.at
+        since = change.landed_at if change.landed_at is not None else change.at
         return put.at - since <= self._promises.probation + 3 * MINUTE + self._promises.timeout
 
     # -------------------------------------------------------------- what may not be asked for
@@ -268,6 +283,18 @@ class Observer:
                 self.found(DOUBTFUL_SHRINK, said)
             if without_lag and any(doubt.vertex in (None, vertex) for vertex in self._grown(put)):
                 self.found(DOUBTFUL_GROWTH, said)
+
+    def _judge_verdict(self, put: Put) -> None:
+        """What samples tell of a change takes two that are sound. Where leases count, as others have other samples."""
+        undone = [row for row in self._rows() if row.life.phase is LifePhase.ROLLED_BACK]
+        if put.kind is not RequestKind.ROLL_BACK or not undone or not self._world.leases:
+            return
+        verdict, began = undone[0].transitions[-1], max(self._cluster.job.running_since, self._host.jumped_at)
+        known = [doubt for sender in self.sender for doubt in sender.doubts if began < doubt.at]
+        doubt = behind(verdict, known)
+        if doubt is not None:
+            age = (verdict.at - doubt.by_clock) // 1000
+            self.found(DOUBTFUL_VERDICT, f"{age} s after doubtful details, {verdict.reason}: {self._said(put)}")
 
     def _doubts(self, since: Millis, until: Millis) -> list[Doubt]:
         known = [doubt for sender in self.sender for doubt in sender.doubts]

@@ -15,6 +15,7 @@ from autoscaler.sim.edge import Edge
 from autoscaler.sim.virtual import VirtualTime
 from autoscaler.store import RecoveringStore
 from autoscaler.telemetry import Counters, Journal
+from faults.doubts import Doubt
 from faults.masters import ADDRESSES, Masters, MastersHttp
 from faults.memory import FaultyMemory
 from faults.weather import Killed, Moment, Weather
@@ -46,20 +47,6 @@ class ErrorLog(Journal):
 
     def error(self, event: str, error: BaseException | None = None, **facts: object) -> None:
         self.errors.append(f"{event}: {type(error).__name__}: {error}" if error else event)
-
-
-@dataclass(slots=True)
-class Doubt:
-    """Details that must not be trusted, of one vertex or all: when their pass began, truly and by the host's clock.
-
-    ``sampled`` is whether a sample was made of them, as a pass may fail after them, ``stored`` whether it was stored.
-    """
-
-    at: Millis
-    by_clock: Millis
-    vertex: VertexId | None
-    sampled: bool = False
-    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,8 +180,7 @@ class Process(Watcher):
 
     def _kept(self, at: Millis, stored: bool) -> None:
         for doubt in self.doubts:
-            if doubt.by_clock == at:
-                doubt.sampled, doubt.stored = True, doubt.stored or (stored and self.acts)
+            doubt.kept(at, stored=stored and self.acts)
 
     def _sized(self) -> None:
         self.sized_at.append(self._host.time.now)

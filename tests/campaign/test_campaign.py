@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import structlog
 from faults.broken import BREAKS, ROOT, Break
+from faults.doubts import Doubt, behind
 from faults.episode import play
 from faults.masters import ADDRESSES, GOOD_FOR, Masters
 from faults.observer import CAPACITY, LOST, SECOND, Observer
@@ -24,7 +25,7 @@ from faults.world import RECORDS_PER_SLOT, world
 from autoscaler.cluster import ClusterError
 from autoscaler.cluster.flink_json import parse_job
 from autoscaler.cluster.http import failure
-from autoscaler.model import Bounds, JobKey
+from autoscaler.model import Bounds, JobKey, Phase, Request, RequestKind, Transition, VertexId
 from autoscaler.sim.cluster import SimCluster
 from autoscaler.sim.drive import BEGAN
 from autoscaler.sim.virtual import VirtualTime
@@ -84,19 +85,40 @@ class Watched:
         self.cluster = SimCluster(self.world.scenario, seed, BEGAN)
         store = open_store("sqlite://", 1 << 30, BEGAN).store
         self.host = HostClock(VirtualTime(BEGAN, self.cluster.advance))
-        key = JobKey(cluster="c", application="a", job="j")
-        self.observer = Observer(self.world, self.cluster, self.host, store, key, Masters())
+        self.store, self.key = store, JobKey(cluster="c", application="a", job="j")
+        self.observer = Observer(self.world, self.cluster, self.host, store, self.key, Masters())
         self.host.time.run(BEGAN + 180_000)
 
     def put(self, by: int) -> list[str]:
         """Ask for more or less of every vertex; what the observer objects to."""
-        job = self.cluster.job
-        body = {v: Bounds(lower=1, upper=max(1, b.upper + by)) for v, b in job.requirements.items()}
+        live = self.cluster.job.requirements
+        return self.ask({v: Bounds(lower=1, upper=max(1, b.upper + by)) for v, b in live.items()})
+
+    def ask(self, body: Mapping[VertexId, Bounds]) -> list[str]:
+        """Ask for requirements; what the observer objects to."""
         self.observer.asked(body)
-        job.put(body, self.cluster.now)
+        self.cluster.job.put(body, self.cluster.now)
         found = [violation.invariant for violation in self.observer.violations]
         self.observer.violations.clear()
         return found
+
+    def intend(self, kind: RequestKind, body: Mapping[VertexId, Bounds]) -> None:
+        """Store a request as a daemon does before it sends it."""
+        job = self.cluster.job
+        self.store.add_request(
+            Request(
+                key=self.key,
+                application_id="application_1_0001",
+                job_id="job",
+                decided_at=self.host.now(),
+                reason="as the test has it",
+                kind=kind,
+                before=dict(job.parallelism),
+                target={vertex: bound.upper for vertex, bound in body.items()},
+                requirements=body,
+                running_since=BEGAN,
+            )
+        )
 
 
 def test_the_observer_sees_a_rescale_that_nobody_recorded() -> None:
@@ -117,6 +139,64 @@ def test_the_observer_sees_a_second_target_in_flight() -> None:
     watched.put(1)
     assert SECOND in watched.put(1)
     assert SECOND not in watched.put(-2)
+
+
+def test_what_somebody_else_allowed_is_not_in_flight() -> None:
+    """A bound set by hand that the cluster cannot give is asked for again once it was lost, and nobody waits for it."""
+    watched = Watched()
+    job = watched.cluster.job
+    submitted = dict(job.requirements)
+    theirs = {job.ids[-1]: Bounds(lower=1, upper=2_000)}
+    watched.observer.changed_by_others(theirs)
+    lost = {**submitted, **theirs}
+    watched.ask(lost)
+    watched.host.time.run(watched.host.now() + 5_000)
+    assert SECOND not in watched.ask({**lost, job.ids[0]: Bounds(lower=1, upper=lost[job.ids[0]].upper + 1)})
+
+
+def test_a_roll_back_takes_back_what_was_withdrawn_in_part() -> None:
+    """Of a change that was reached in part the rest is withdrawn first; what then takes it back is no shrink."""
+    watched = Watched()
+    job = watched.cluster.job
+    former = dict(job.requirements)
+    watched.put(2_000)
+    watched.host.time.run(watched.host.now() + 300_000)
+    watched.ask({v: Bounds(lower=1, upper=job.parallelism[v]) for v in job.ids})
+    watched.intend(RequestKind.ROLL_BACK, former)
+    assert LOST not in watched.ask(former)
+    change, withdrawal, roll_back = watched.observer.puts
+    assert (change.scales, withdrawal.scales, roll_back.scales) == (True, False, False)
+
+
+JUDGED = Transition(at=BEGAN, was=Phase.PROBATION, now=Phase.ROLLED_BACK, reason="a slot reads 70% of what it did")
+OLD = Doubt(at=BEGAN, by_clock=BEGAN - 62_000, vertex=None)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "doubt", "is_behind"),
+    [
+        (JUDGED, replace(OLD, by_clock=BEGAN - 2_000), True),
+        (JUDGED, replace(OLD, sampled=True), True),
+        (JUDGED, OLD, False),
+        (JUDGED, replace(OLD, sampled=True, followed=True), False),
+        (JUDGED, replace(OLD, by_clock=BEGAN + 58_000, sampled=True), False),
+        (replace(JUDGED, reason="it restarted 2 times since"), replace(OLD, sampled=True), False),
+    ],
+    ids=["newest", "the one before", "never sampled", "long ago", "after it", "no numbers"],
+)
+def test_a_verdict_rests_on_doubts(verdict: Transition, doubt: Doubt, is_behind: bool) -> None:
+    """Of the two newest samples one is doubtful, and it is numbers that the verdict names."""
+    assert (behind(verdict, [doubt]) is doubt) is is_behind
+
+
+def test_doubtful_details_are_followed_by_another_sample() -> None:
+    """The sample that is made of them does not follow them, however often it is told of."""
+    doubt = replace(OLD)
+    doubt.kept(OLD.by_clock, stored=False)
+    doubt.kept(OLD.by_clock, stored=True)
+    assert (doubt.sampled, doubt.stored, doubt.followed) == (True, True, False)
+    doubt.kept(OLD.by_clock + 60_000, stored=False)
+    assert doubt.followed
 
 
 def test_the_observer_sees_that_there_is_no_room() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from autoscaler.core.fare import fare_before, fare_of, growing_lag, samples_of_attempt, slots_of
 from autoscaler.model import Fare, Policy, Topology, Window
@@ -16,6 +17,13 @@ POLICY = Policy(backlog_lag_threshold=5 * MINUTE)
 def lags(*values: float | None, per_s: float = 1_000) -> Window:
     """A window of a source that reads at a rate while its lag goes through some values."""
     return a_window(values={"a": {"records_in": counter(per_s), "lag": list(values)}})
+
+
+def with_doubt(window: Window, number: int) -> Window:
+    """The window with a sample of which something is doubted."""
+    samples = list(window.samples)
+    samples[number] = structs.replace(samples[number], doubts=("metrics of 1 subtasks of a",))
+    return replace(window, samples=tuple(samples))
 
 
 def test_a_job_fares_as_its_sources_do() -> None:
@@ -52,6 +60,23 @@ def test_what_one_source_does_not_tell_is_not_known() -> None:
     found = fare_of(window.topology, window.samples)
     assert (found.throughput, found.lag_growth, found.arriving) == (2_000.0, None, None)
     assert fare_of(Topology(vertices=()), ()) == Fare(slots=0)
+
+
+def test_how_a_job_fares_is_told_by_what_came_after_a_doubt() -> None:
+    """A sample that may be wrong neither blames a change nor sets what it is judged against; what follows it does."""
+    half_told = lags(0.0, 0.0, 300_000.0, 300_000.0, 300_000.0, 300_000.0)
+    assert fare_of(half_told.topology, half_told.samples).arriving == 2_000.0
+    doubted = with_doubt(half_told, 1)
+    assert fare_of(doubted.topology, doubted.samples).arriving == 1_000.0
+    assert fare_before(doubted).arriving == 1_000.0
+
+
+@pytest.mark.parametrize("doubtful", [4, 5])
+def test_one_sample_after_a_doubt_tells_nothing(doubtful: int) -> None:
+    """A rate takes two samples; slots and garbage collection are told by none of them."""
+    window = with_doubt(a_window(), doubtful)
+    assert fare_of(window.topology, window.samples, 0.2) == Fare(slots=4, gc_pressure=0.2)
+    assert fare_before(window, 0.2) == Fare(slots=4, gc_pressure=0.2)
 
 
 def test_slots_by_parallelism() -> None:

@@ -124,7 +124,8 @@ RESCALES = (
         apache="0 s",
         fills="probation",
         help="How long a job is watched after a rescale, which is rolled back once if one of `yarn.rollback.*` is "
-        "met. 0 switches that off.",
+        "met. Of throughput and lag nothing counts that was measured before or while measurements were in doubt. "
+        "0 switches that off.",
     ),
     Key(
         name="yarn.rollback.restarts",
