@@ -20,7 +20,7 @@ from faults.masters import ADDRESSES, Masters
 from faults.memory import Database
 from faults.observer import Observer, Violation
 from faults.process import HostClock, Process, Site
-from faults.weather import CRASH_POINTS, EVENTS, Answer, Moment, Weather
+from faults.weather import CRASH_POINTS, DOUBTFUL, EVENTS, Answer, Moment, Weather
 from faults.world import World, world
 
 STEP: Millis = 60_000
@@ -29,6 +29,8 @@ EVENTFUL = 0.12  # of steps bring more than a bad answer
 LULL, STORM = (2, 6), (20, 60)  # minutes
 FLAPPING = 12  # of so many seeds one has a spell in which TaskManagers are lost time and again
 LOSSES, LOSS_EVERY = 5, 7 * STEP
+HARMED = 11  # the same for one in which a job does less after each growth, and its details are doubtful meanwhile
+HARM, HARM_AFTER, HARM_LASTS = 3.0, 2, 10  # times the records, minutes
 FREEZES: tuple[Millis, ...] = (3_000, 30_000, 240_000, 400_000)  # the longer ones outlast a lease
 
 
@@ -91,6 +93,7 @@ class Episode:
         self._until_storm = 0
         self._bad_targets: list[Mapping[VertexId, int]] = []
         self._next_is_bad = False
+        self._is_harmed = False
 
     # -------------------------------------------------------------- the whole
 
@@ -300,6 +303,32 @@ class Episode:
         yarn.release(holder, lost, self._time.now, lost=True)
         self._time.at(self._time.now + LOSS_EVERY // 2, give_back, name="room after a loss")
 
+    def _plan_harm(self) -> None:
+        """Have the job do less for a while, which looks like the change's doing, and tell of it what is doubtful."""
+        self._is_harmed = True
+        draw, began = random.Random(f"harm/{self._world.seed}/{self._time.now}"), self._time.now + HARM_AFTER * STEP
+        self._time.at(began, lambda: self._send_more(HARM), name="harm begins")
+        for minute in range(HARM_LASTS):
+            if draw.random() < 0.6:
+                self._time.at(began + minute * STEP, lambda: self._doubt(draw), name=f"harm doubtful {minute}")
+        self._time.at(began + HARM_LASTS * STEP, self._harm_ends, name="harm ends")
+
+    def _harm_ends(self) -> None:
+        self._send_more(1 / HARM)
+        self._is_harmed = False
+
+    def _send_more(self, factor: float) -> None:
+        """From here on the sources send so many times the records for each that they read."""
+        self._weather.happened("harm")
+        job = self._cluster.job
+        for source in job.arrivals:
+            job.capacities.send_factor[source] *= factor
+        job.retune()
+
+    def _doubt(self, draw: random.Random) -> None:
+        if not self._weather.calm:
+            self._weather.armed[Answer.JOB] = draw.choice(DOUBTFUL)
+
     def _bad_target(self) -> None:
         """What the daemon asks for next does not run well: the job restarts again and again at it."""
         self._next_is_bad = True
@@ -307,10 +336,12 @@ class Episode:
     def _asked(self, _job: object, _bounds: object) -> None:
         """Of what was asked for just now the target is bad, or whatever gives one of the grown vertices as much."""
         put = self.observer.puts[-1]
+        grown = sorted(vertex for vertex, upper in put.target.items() if upper > put.present.get(vertex, upper))
+        if self._world.seed % FLAPPING == HARMED and put.scales and grown and not self._is_harmed:
+            self._plan_harm()
         if not self._next_is_bad or not put.scales:
             return
         self._next_is_bad = False
-        grown = sorted(vertex for vertex, upper in put.target.items() if upper > put.present.get(vertex, upper))
         far = {self._draw.choice(grown): 0} if grown and self._draw.random() < 0.5 else put.target
         self._bad_targets = [*self._bad_targets[-3:], {vertex: put.target[vertex] for vertex in far}]
 

@@ -225,6 +225,11 @@ def test_task_managers_are_lost_time_and_again() -> None:
     assert play(5, 1.0).effects["TaskManager lost, no room"] > 1
 
 
+def test_a_job_does_less_after_it_grew() -> None:
+    """One of twelve episodes has changes that look harmful by numbers, some of them doubtful."""
+    assert play(11, 1.5).effects["harm"] > 1
+
+
 def test_only_the_daemon_that_leads_may_send() -> None:
     """Where leases count, the observer objects to a daemon beside a standby, and to one without the lease."""
     masters = Masters()
