@@ -68,8 +68,8 @@ _PLANS = select(plans.c.id, plans.c.topology).where(plans.c.id.in_(bindparam("nu
 _MEMORY = select(jobs.c.memory).where(jobs.c.identity == bindparam("wanted"))
 _STATUSES = select(statuses)
 _COMMANDS = Prepared(select(commands.c.command).order_by(commands.c.id))
-_ABSENT = select(jobs.c.name, jobs.c.absent_since).where(jobs.c.absent_since.is_not(None))
-_JOBS = select(jobs.c.id)
+_ABSENT = Prepared(select(jobs.c.name, jobs.c.absent_since).where(jobs.c.absent_since.is_not(None)))
+_JOBS = Prepared(select(jobs.c.id))
 _OPEN_REQUESTS = (
     select(requests)
     .where(requests.c.state.in_((RequestState.INTENDED.value, RequestState.SENT.value)))
@@ -310,7 +310,7 @@ class Store:
     def absent(self) -> Mapping[JobKey, Millis]:
         """Return the jobs that are noted as gone, with the time since when."""
         with self._reading() as connection:
-            return frozen({_key(row.name): row.absent_since for row in connection.execute(_ABSENT)})
+            return frozen({_key(name): since for name, since in _ABSENT.rows(connection, {})})
 
     def absent_since(self, key: JobKey) -> Millis | None:
         """Return since when a job is noted as gone, ``None`` if it is not."""
@@ -345,7 +345,7 @@ class Store:
         long.
         """
         with self._reading() as connection:
-            numbers = tuple(connection.scalars(_JOBS))
+            numbers = [number for (number,) in _JOBS.rows(connection, {})]
         gone = Retained()
         for job_id in numbers:
             with self._transaction() as connection:
