@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from sys import intern
 from typing import Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from autoscaler.cluster.flink_json import Aggregate, VertexCounters
 from autoscaler.model import BusyTimeAggregator, Topology, Vertex, VertexId
@@ -28,8 +27,7 @@ _RECORDS_OUT: Final = "numRecordsOut"
 _OF_SOURCES: Final = frozenset({_PENDING, _RECORDS_IN, _RECORDS_OUT, RECORDS_IN_PER_S})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VertexReading:
+class VertexReading(Struct, frozen=True, kw_only=True):
     """One vertex's numbers, not rounded; ``None`` where Flink does not say.
 
     ``load`` and ``back_pressure`` are shares of time, ``back_pressured_ms_per_s`` is the latter as Flink sends it, for

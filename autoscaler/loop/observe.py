@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from autoscaler.cluster import (
     BUSY,
@@ -132,7 +134,7 @@ class Observer:
             doubts.append(f"metrics of {_subtasks(metrics.get(BUSY))} subtasks of {vertex.name}")
         reading = vertex_reading(vertex, details.counters[vertex.id], metrics, policy.busy_time_aggregator)
         if not metered:
-            reading = replace(reading, records_in_per_s=None, source_records_in_per_s=None)
+            reading = structs.replace(reading, records_in_per_s=None, source_records_in_per_s=None)
         lag = reading.pending
         if lag is None and vertex.is_source and not policy.extras:
             lag = 0.0

@@ -79,6 +79,8 @@ class Recorder:
 
 
 def _together(minutes: Sequence[Minute]) -> Minute:
+    if len(minutes) == 1:
+        return minutes[0]
     return Minute(
         at=minutes[0].at,
         arriving=sum(each.arriving for each in minutes),

@@ -254,7 +254,7 @@ def begun(engine: Engine, *, writes: bool = False, durable: bool = False) -> Ite
 
     A method and no listener of SQLAlchemy's for "begin": with one, every statement looks for listeners of its own.
     """
-    with engine.begin() as connection:
+    with engine.connect() as connection, connection.begin():
         if engine.dialect.name == "sqlite":
             _begin_in_sqlite(connection, writes=writes, durable=durable)
         yield connection

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Table, bindparam, delete, func, select, text
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, select, text
 
 from autoscaler.model import Millis, RequestState
+from autoscaler.store.prepared import Prepared
 from autoscaler.store.schema import commands, decisions, plans, requests, samples
 
 _DAY = 86_400_000
@@ -19,18 +20,22 @@ _BATCH_PAGES = 2_000
 _OPEN = (RequestState.INTENDED.value, RequestState.SENT.value)
 
 
-def _older(table: Table) -> Delete:
-    return delete(table).where(table.c.job_id == bindparam("job"), table.c.at < bindparam("before"))
+def _older(table: Table, *but: ColumnElement[bool]) -> Prepared:
+    is_old = (table.c.job_id == bindparam("job"), table.c.at < bindparam("before"))
+    return Prepared(delete(table).where(*is_old, *but), "job", "before")
 
 
 # Built once: building costs more than SQLite takes to run them, and each is run for each job.
 _OLD_SAMPLES, _OLD_DECISIONS = _older(samples), _older(decisions)
-_OLD_REQUESTS = _older(requests).where(requests.c.state.not_in(_OPEN))
-_EXPIRED_COMMANDS = delete(commands).where(commands.c.until <= bindparam("now"))
-_OLDEST_SAMPLE = select(func.min(samples.c.at)).where(samples.c.job_id == bindparam("job"))
-_LAST_PLAN = select(func.max(plans.c.id)).where(plans.c.job_id == bindparam("job"))
-_LAST_PLAN_UNTIL = _LAST_PLAN.where(plans.c.at <= bindparam("until"))
-_PLANS_BEFORE = delete(plans).where(plans.c.job_id == bindparam("job"), plans.c.id < bindparam("first"))
+_OLD_REQUESTS = _older(requests, *(requests.c.state != state for state in _OPEN))
+_EXPIRED_COMMANDS = Prepared(delete(commands).where(commands.c.until <= bindparam("now")), "now")
+_OLDEST_SAMPLE = Prepared(select(func.min(samples.c.at)).where(samples.c.job_id == bindparam("job")), "job")
+_LAST_OF_JOB = select(func.max(plans.c.id)).where(plans.c.job_id == bindparam("job"))
+_LAST_PLAN = Prepared(_LAST_OF_JOB, "job")
+_LAST_PLAN_UNTIL = Prepared(_LAST_OF_JOB.where(plans.c.at <= bindparam("until")), "job", "until")
+_PLANS_BEFORE = Prepared(
+    delete(plans).where(plans.c.job_id == bindparam("job"), plans.c.id < bindparam("first")), "job", "first"
+)
 _SIZE = text(
     "SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
 )
@@ -67,8 +72,8 @@ class Size:
 def delete_old(connection: Connection, job_id: int, now: Millis) -> Retained:
     """Delete what one job no longer needs. A request whose outcome is open is never too old."""
 
-    def old(statement: Delete, keep: Millis) -> int:
-        return connection.execute(statement, {"job": job_id, "before": now - keep}).rowcount
+    def old(statement: Prepared, keep: Millis) -> int:
+        return statement.change(connection, {"job": job_id, "before": now - keep})
 
     gone = Retained(
         samples=old(_OLD_SAMPLES, KEEP_SAMPLES),
@@ -81,16 +86,17 @@ def delete_old(connection: Connection, job_id: int, now: Millis) -> Retained:
 
 def delete_expired(connection: Connection, now: Millis) -> Retained:
     """Delete the operators' commands that hold no longer."""
-    return Retained(commands=connection.execute(_EXPIRED_COMMANDS, {"now": now}).rowcount)
+    return Retained(commands=_EXPIRED_COMMANDS.change(connection, {"now": now}))
 
 
 def _delete_unused_plans(connection: Connection, job_id: int) -> None:
     """Delete the plans before the one the oldest sample was taken under; the latest always stays."""
-    oldest = connection.scalar(_OLDEST_SAMPLE, {"job": job_id})
+    job = {"job": job_id}
+    ((oldest,),) = _OLDEST_SAMPLE.rows(connection, job)
     in_use = _LAST_PLAN if oldest is None else _LAST_PLAN_UNTIL
-    first = connection.scalar(in_use, {"job": job_id} if oldest is None else {"job": job_id, "until": oldest})
+    ((first,),) = in_use.rows(connection, job if oldest is None else {**job, "until": oldest})
     if first is not None:
-        connection.execute(_PLANS_BEFORE, {"job": job_id, "first": first})
+        _PLANS_BEFORE.change(connection, {**job, "first": first})
 
 
 def delete_first(connection: Connection, table: Table) -> int:

@@ -34,6 +34,7 @@ from autoscaler.store.engine import Place, begun
 from autoscaler.store.errors import StoreUnavailable, translated
 from autoscaler.store.essentials import essentials, take
 from autoscaler.store.leasing import begin, check, hold, release
+from autoscaler.store.prepared import Prepared
 from autoscaler.store.retention import (
     Retained,
     Size,
@@ -66,9 +67,9 @@ _SAMPLES_SINCE = (
 _PLANS = select(plans.c.id, plans.c.topology).where(plans.c.id.in_(bindparam("numbers", expanding=True)))
 _MEMORY = select(jobs.c.memory).where(jobs.c.identity == bindparam("wanted"))
 _STATUSES = select(statuses)
-_COMMANDS = select(commands).order_by(commands.c.id)
-_ABSENT = select(jobs.c.name, jobs.c.absent_since).where(jobs.c.absent_since.is_not(None))
-_JOBS = select(jobs.c.id)
+_COMMANDS = Prepared(select(commands.c.command).order_by(commands.c.id))
+_ABSENT = Prepared(select(jobs.c.name, jobs.c.absent_since).where(jobs.c.absent_since.is_not(None)))
+_JOBS = Prepared(select(jobs.c.id))
 _OPEN_REQUESTS = (
     select(requests)
     .where(requests.c.state.in_((RequestState.INTENDED.value, RequestState.SENT.value)))
@@ -96,6 +97,7 @@ class Store:
     def __init__(self, engine: Engine, place: Place, max_size_bytes: int) -> None:
         self._engine = engine
         self._place = place
+        self._shown = str(place)  # once, as every transaction names the place and a URL takes longer than a statement
         self._max_size_bytes = max_size_bytes
         # Writers wait for each other here instead of in SQLite, which would poll. It guards ``_known`` too.
         self._lock = threading.RLock()
@@ -103,7 +105,7 @@ class Store:
         self._held: tuple[str, Lease] | None = None  # by cluster; every write is refused once it is another's
 
     def __str__(self) -> str:
-        return str(self._place)
+        return self._shown
 
     def close(self) -> None:
         """Let go of the database; the store can be used again all the same."""
@@ -302,13 +304,13 @@ class Store:
     def commands(self, cluster: str, now: Millis) -> tuple[Command, ...]:
         """Return the operators' commands for jobs of a cluster that are in force, in the order they were given."""
         with self._reading() as connection:
-            found = [load(Command, unpack(row.command)) for row in connection.execute(_COMMANDS)]
+            found = [load(Command, unpack(packed)) for (packed,) in _COMMANDS.rows(connection, {})]
         return tuple(command for command in found if command.cluster == cluster and command.is_in_force(now))
 
     def absent(self) -> Mapping[JobKey, Millis]:
         """Return the jobs that are noted as gone, with the time since when."""
         with self._reading() as connection:
-            return frozen({_key(row.name): row.absent_since for row in connection.execute(_ABSENT)})
+            return frozen({_key(name): since for name, since in _ABSENT.rows(connection, {})})
 
     def absent_since(self, key: JobKey) -> Millis | None:
         """Return since when a job is noted as gone, ``None`` if it is not."""
@@ -343,7 +345,7 @@ class Store:
         long.
         """
         with self._reading() as connection:
-            numbers = tuple(connection.scalars(_JOBS))
+            numbers = [number for (number,) in _JOBS.rows(connection, {})]
         gone = Retained()
         for job_id in numbers:
             with self._transaction() as connection:

@@ -23,6 +23,7 @@ from autoscaler.model import (
 )
 from autoscaler.store.codec import dump, load, pack, pack_sample, unpack, vertex_ids
 from autoscaler.store.errors import StoreUnavailable
+from autoscaler.store.prepared import Prepared
 from autoscaler.store.schema import (
     OF_ONE_JOB,
     commands,
@@ -37,19 +38,27 @@ from autoscaler.store.schema import (
     statuses,
 )
 
-# Statements of the hot path are built once; building costs more than SQLite takes to run them.
+# Built once; building costs more than SQLite takes to run them.
 _JOB_ID = select(jobs.c.id).where(jobs.c.identity == bindparam("wanted"))
-_MEMORY = select(jobs.c.memory).where(jobs.c.id == bindparam("wanted"))
-_UPDATE_MEMORY = update(jobs).where(jobs.c.id == bindparam("wanted"))
+_MEMORY = Prepared(select(jobs.c.memory).where(jobs.c.id == bindparam("wanted")), "wanted")
+_UPDATE_MEMORY = Prepared(update(jobs).where(jobs.c.id == bindparam("wanted")), "wanted", "memory")
 _LAST_PLAN = (
     select(plans.c.id, plans.c.topology)
     .where(plans.c.job_id == bindparam("wanted"))
     .order_by(plans.c.id.desc())
     .limit(1)
 )
-_INSERT_SAMPLE = insert(samples).inline()
-_INSERT_DECISION = insert(decisions).inline()
-_UPDATE_STATUS = update(statuses).where(statuses.c.job_id == bindparam("wanted")).values(status=bindparam("packed"))
+_INSERT_SAMPLE = Prepared(insert(samples).inline(), "job_id", "at", "plan_id", "running_since", "measured")
+_INSERT_PLAN = insert(plans)
+_INSERT_DECISION = Prepared(insert(decisions).inline(), "job_id", "at", "decided")
+_UPDATE_STATUS = Prepared(update(statuses).where(statuses.c.job_id == bindparam("wanted")), "wanted", "status")
+_INSERT_STATUS = Prepared(insert(statuses).inline(), "job_id", "status")
+_INSERT_REQUEST = insert(requests)
+_REQUEST = Prepared(select(requests.c.request).where(requests.c.id == bindparam("wanted")), "wanted")
+_UPDATE_REQUEST = Prepared(update(requests).where(requests.c.id == bindparam("wanted")), "wanted", "state", "request")
+_IS_JOB = jobs.c.identity == bindparam("wanted")
+_IS_GONE = Prepared(update(jobs).where(_IS_JOB, jobs.c.absent_since.is_(None)), "wanted", "absent_since")
+_IS_BACK = Prepared(update(jobs).where(_IS_JOB, jobs.c.absent_since.is_not(None)), "wanted", "absent_since")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,8 +92,8 @@ class Writer:
         """Add what a job measured at ``sample.at``; of two with the same time, windows hold the later."""
         known = self._job(key)
         self._set_plan(known, topology, sample.at)
-        self._connection.execute(
-            _INSERT_SAMPLE,
+        _INSERT_SAMPLE.change(
+            self._connection,
             {
                 "job_id": known.job_id,
                 "at": sample.at,
@@ -98,22 +107,21 @@ class Writer:
         """Keep what the next decision must remember; nothing is written if it is what is kept already."""
         job_id = self._job(key).job_id
         memory = pack(dump(history))
-        if self._connection.scalar(_MEMORY, {"wanted": job_id}) != memory:
-            self._connection.execute(_UPDATE_MEMORY, {"wanted": job_id, "memory": memory})
+        if _MEMORY.rows(self._connection, {"wanted": job_id}) != [(memory,)]:
+            _UPDATE_MEMORY.change(self._connection, {"wanted": job_id, "memory": memory})
 
     def record_decision(self, key: JobKey, decision: Decision, detail: str = "") -> None:
         """Keep a decision with every number it rests on and the sentence that explains it."""
         decided = pack({"decision": dump(decision), "detail": detail})
         row = {"job_id": self._job(key).job_id, "at": decision.at, "decided": decided}
-        self._connection.execute(_INSERT_DECISION, row)
+        _INSERT_DECISION.change(self._connection, row)
 
     def save_status(self, status: JobStatus) -> None:
         """Keep the last thing known of a job, in place of what was known before."""
         job_id = self._job(status.key).job_id
         packed = pack(dump(status))
-        changed = self._connection.execute(_UPDATE_STATUS, {"wanted": job_id, "packed": packed})
-        if changed.rowcount == 0:
-            self._connection.execute(insert(statuses), {"job_id": job_id, "status": packed})
+        if _UPDATE_STATUS.change(self._connection, {"wanted": job_id, "status": packed}) == 0:
+            _INSERT_STATUS.change(self._connection, {"job_id": job_id, "status": packed})
 
     def add_request(self, request: Request) -> int:
         """Keep a request and return its number."""
@@ -123,7 +131,7 @@ class Writer:
             "state": request.state.value,
             "request": pack(dump(request)),
         }
-        (number,) = self._connection.execute(insert(requests), row).inserted_primary_key or (0,)
+        (number,) = self._connection.execute(_INSERT_REQUEST, row).inserted_primary_key or (0,)
         return int(number)
 
     def update_request(self, request: Request) -> None:
@@ -132,14 +140,15 @@ class Writer:
         A life is only lived on: what does not go on from the transitions that are stored was not known to whoever
         stored those, and is not written over them.
         """
-        is_wanted = requests.c.id == request.id
-        stored = self._connection.scalar(select(requests.c.request).where(is_wanted))
-        if stored is None:
+        wanted = {"wanted": request.id}
+        stored = _REQUEST.rows(self._connection, wanted)
+        if not stored:
             raise StoreUnavailable(f"request {request.id} of {request.key} is not in the store")
-        lived = _transitions(stored)
+        ((packed,),) = stored
+        lived = _transitions(packed)
         if request.transitions[: len(lived)] == lived:
             values = {"state": request.state.value, "request": pack(dump(request))}
-            self._connection.execute(update(requests).where(is_wanted).values(values))
+            _UPDATE_REQUEST.change(self._connection, {**wanted, **values})
 
     def set_command(self, command: Command) -> None:
         """Keep an operator's command, in place of a former one that set the same."""
@@ -153,13 +162,11 @@ class Writer:
 
     def mark_absent(self, key: JobKey, at: Millis) -> None:
         """Note that a job is gone since ``at``, unless a time is noted already or nothing is stored of it."""
-        is_job = jobs.c.identity == identity_of(key)
-        self._connection.execute(update(jobs).where(is_job, jobs.c.absent_since.is_(None)).values(absent_since=at))
+        _IS_GONE.change(self._connection, {"wanted": identity_of(key), "absent_since": at})
 
     def present(self, key: JobKey) -> None:
         """Note that a job is there again."""
-        is_job = jobs.c.identity == identity_of(key)
-        self._connection.execute(update(jobs).where(is_job, jobs.c.absent_since.is_not(None)).values(absent_since=None))
+        _IS_BACK.change(self._connection, {"wanted": identity_of(key), "absent_since": None})
 
     def forget(self, key: JobKey) -> None:
         """Delete everything that is stored of a job."""
@@ -197,7 +204,7 @@ class Writer:
                 known.plan_id = last.id
                 return
         row = {"job_id": known.job_id, "at": at, "topology": pack(dump(topology))}
-        (known.plan_id,) = self._connection.execute(insert(plans), row).inserted_primary_key or (0,)
+        (known.plan_id,) = self._connection.execute(_INSERT_PLAN, row).inserted_primary_key or (0,)
 
 
 def _transitions(packed: bytes) -> tuple[Transition, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -24,6 +25,7 @@ PAGE = b"<html><head><title>Error</title></head><body><h1>HTTP ERROR 500 java.ne
 TIME_OUT: Millis = 10_000
 PUT_TIME_OUT: Millis = 8_000
 OLDEST: Millis = 20_000  # as old as a stale answer may be; what the caches of Flink and of a proxy may add up to
+REMEMBERED = 3  # answers to each question, of which a stale one is chosen
 
 
 @lru_cache(maxsize=256)
@@ -67,7 +69,7 @@ class FaultyHttp:
         self._now = now
         self._spend = spend
         self._watcher = watcher
-        self._former: dict[str, list[tuple[Millis, Any]]] = {}
+        self._former: defaultdict[str, deque[tuple[Millis, Any]]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
 
     def gate(self, application_id: str) -> Gate:
         return self._inner.gate(application_id)
@@ -86,27 +88,22 @@ class FaultyHttp:
         elif which is Answer.INFO:
             self._watcher.answered(Moment.ACTIVE)
         if fault in DOUBTFUL:
-            before = self._former.get(url)
-            document, doubt = doubtful(document, fault, before[-1][1] if before else None, self._draw)
+            former = self._former[url]
+            document, doubt = doubtful(document, fault, former[-1][1] if former else None, self._draw)
             self._watcher.detailed(doubt)
         elif fault is not None:
             document = self._spoilt(url, document, fault)
         if which is Answer.JOB:
             self._watcher.detailed()
-        self._remember(url, document)
+        self._former[url].append((self._now(), document))
         return document
-
-    def _remember(self, url: str, document: Any) -> None:
-        known = self._former.setdefault(url, [])
-        known.append((self._now(), document))
-        del known[:-3]
 
     def _spoilt(self, url: str, document: Any, fault: str) -> Any:
         if fault == "reordered":
             return reordered(document, self._draw)
         if fault == "stale":
             now = self._now()
-            old = [each for at, each in self._former.get(url, ()) if now - at <= OLDEST]
+            old = [each for at, each in self._former[url] if now - at <= OLDEST]
             return old[0] if old else document
         if fault == "time-out":
             self._spend(TIME_OUT)
