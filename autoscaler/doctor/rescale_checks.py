@@ -112,8 +112,8 @@ def metrics_are_fresh(job: Job) -> Iterator[Finding]:
     interval, said = duration(job, key, default=10_000)
     decides = job.contract.policy.decision_interval
     if interval >= decides and _is_set(job, key):
-        evidence = f"{said}, job.autoscaler.decision.interval is {format_duration(decides)}"
-        found = "metrics are fetched less often than they are read: decisions come late"
+        evidence = f"{said}, the job is decided on every {format_duration(decides)}"
+        found = "metrics are fetched less often than they could be read: decisions come late"
         yield warning(job.label, found, evidence=evidence, mend="set it to 10 s")
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from autoscaler.core.periods import PeriodError, parse
-from autoscaler.model import Cluster, Command, Policy, Reason, Topology
+from autoscaler.model import Cluster, Command, Millis, Policy, Reason, Topology
 from autoscaler.options import (
+    GrammarError,
     Layer,
     OptionError,
     Part,
@@ -18,7 +19,9 @@ from autoscaler.options import (
     Severity,
     check,
     cluster,
+    format_duration,
     ownership,
+    parse_duration,
     policy,
     resolve,
 )
@@ -26,6 +29,8 @@ from autoscaler.options.grammar import parse_list
 
 FIRST_WITH_RESOURCE_REQUIREMENTS = (1, 18)
 FIRST_ADVISED = (1, 17)  # EMR 6.15, whose jobs can be measured
+FETCH_INTERVAL = "metrics.fetcher.update-interval"
+FETCHED_EVERY: Millis = 10_000  # Flink's default for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +40,8 @@ class Contract:
     ``advice`` is why a job that is sampled is never asked to change, ``None`` if it is ours.
     ``policy_of`` adds what rules say of single vertices, which are known only once the job was looked at.
     ``warnings`` are sentences about what its owner probably did not mean. ``pins`` are the operators' commands that
-    keep vertices at a parallelism; a job with any is not scaled.
+    keep vertices at a parallelism; a job with any is not scaled. ``fetched_every`` is how old the metrics that its
+    JobManager tells may be without being fetched anew.
     """
 
     hold: Reason | None
@@ -47,6 +53,7 @@ class Contract:
     warnings: tuple[str, ...] = ()
     pins: tuple[Command, ...] = ()
     advice: Objection | None = None
+    fetched_every: Millis = FETCHED_EVERY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +112,14 @@ def contract(
         wanted, shape = policy(config, profile), task_manager_shape(config)
     except OptionError as error:
         return _held(resolved, Objection(reason=Reason.BAD_CONFIGURATION, detail=resolved.describe(error)))
+    fetched_every = metrics_fetched_every(config)
+    unmeasurable = _unmeasurable(resolved, fetched_every, wanted)
+    if unmeasurable is not None:
+        return _held(resolved, unmeasurable)
     warnings = [problem.message for problem in problems if problem.severity is Severity.WARNING]
+    if FETCH_INTERVAL in config and fetched_every > wanted.decision_interval:
+        warnings.append(_decided_less_often(resolved, fetched_every, wanted))
+        wanted = replace(wanted, decision_interval=fetched_every)
     advice = next(iter(found), None)
     said = ownership(config, terms.runtime).detail if advice is None else f"Advice only. {advice.detail}"
     return Contract(
@@ -117,6 +131,7 @@ def contract(
         resolved=resolved,
         warnings=(*warnings, *([said] if said else [])),
         advice=advice,
+        fetched_every=fetched_every,
     )
 
 
@@ -129,6 +144,38 @@ def _held(resolved: Resolved, objection: Objection) -> Contract:
         policy_of=lambda _: nothing,
         cluster=Cluster(),
         resolved=resolved,
+    )
+
+
+def metrics_fetched_every(config: Mapping[str, str]) -> Millis:
+    """Return how often a JobManager that is asked for metrics fetches them at most; 0 if it never does."""
+    try:
+        return parse_duration(config[FETCH_INTERVAL])
+    except (KeyError, GrammarError):  # Flink would not have started with a value it cannot read
+        return FETCHED_EVERY
+
+
+def _unmeasurable(resolved: Resolved, fetched_every: Millis, wanted: Policy) -> Objection | None:
+    """Return why metrics that are fetched so seldom tell no rate."""
+    source = resolved.sources().get(FETCH_INTERVAL)
+    if source is None or 0 < fetched_every <= wanted.metrics_window:
+        return None
+    if fetched_every == 0:
+        why = f"{FETCH_INTERVAL} is 0 in {source}: the JobManager fetches no metrics, so that nothing can be measured"
+    else:
+        window = format_duration(wanted.metrics_window)
+        why = (
+            f"{FETCH_INTERVAL} is {format_duration(fetched_every)} in {source}, longer than metrics.window, "
+            f"which is {window}: there is never more than one sample to decide on"
+        )
+    return Objection(reason=Reason.BAD_CONFIGURATION, detail=f"{why}; set it to 10 s, which is Flink's default")
+
+
+def _decided_less_often(resolved: Resolved, fetched_every: Millis, wanted: Policy) -> str:
+    return (
+        f"{FETCH_INTERVAL} is {format_duration(fetched_every)} in {resolved.sources()[FETCH_INTERVAL]}: there is no "
+        "news of the job more often, so it is decided on as often, not every "
+        f"{format_duration(wanted.decision_interval)} as decision.interval says"
     )
 
 

@@ -21,6 +21,7 @@ from autoscaler.cluster import (
 )
 from autoscaler.core import observed_true_processing_rate, rounded_sample
 from autoscaler.core.protection import newest_counter_fell
+from autoscaler.loop.contract import FETCHED_EVERY
 from autoscaler.loop.ports import Flink
 from autoscaler.model import (
     BusyTimeAggregator,
@@ -35,8 +36,7 @@ from autoscaler.model import (
 )
 
 METER_SPAN: Millis = 60_000  # Flink's meters divide by 60 s from the first second of an attempt, so they ramp up from 0
-# A JobManager that is asked fetches what its TaskManagers measured every 10 s, unless it is told otherwise.
-STANDS_STILL: Millis = 30_000
+STANDS_STILL = 3  # times as long as a JobManager that is asked goes on with what it fetched from its TaskManagers
 LIST_AGAIN_EVERY = 5  # passes, for a source whose connector has not registered pendingRecords yet
 FINISHED = VertexSample(load=0.0, accumulated_busy_ms=0.0, records_in=0.0, records_out=0.0, records_in_per_s=0.0)
 FINISHED_SOURCE = VertexSample(
@@ -65,9 +65,10 @@ class Observer:
     """Reads one job. Metric names are listed on first sight, after each restart, when a read finds one missing, and
     now and then for sources without pendingRecords, which Kafka registers with the first record it fetches."""
 
-    def __init__(self, flink: Flink, job_id: str) -> None:
+    def __init__(self, flink: Flink, job_id: str, fetched_every: Millis = FETCHED_EVERY) -> None:
         self._flink = flink
         self._job_id = job_id
+        self._stands_still = STANDS_STILL * fetched_every
         self._names: dict[VertexId, _Known] = {}
         self._attempt: tuple[Millis | None, BusyTimeAggregator] | None = None
         self._passes = 0
@@ -112,7 +113,9 @@ class Observer:
         if spent != self._spent:
             self._spent, self._moved_at = spent, at
         still = at - self._moved_at
-        return [f"metrics stand still for {still // 1000} s"] if spent is not None and still >= STANDS_STILL else []
+        if spent is None or still < self._stands_still:
+            return []
+        return [f"metrics stand still for {still // 1000} s"]
 
     def _vertex(
         self,

@@ -105,8 +105,9 @@ class Pilot:
         """Observe, decide, apply, record. ``at`` is the time of the poke, which is that of the metrics."""
         policy, before = self._contract.policy, measured(self._history, self._watch.past, self._contract.policy)
         self._forget_the_future(subject, at)
-        observer = self._observer = self._observer or Observer(subject.flink, subject.job_id)
-        observed = observer.observe(details, policy, at, self._samples)
+        if self._observer is None:
+            self._observer = Observer(subject.flink, subject.job_id, self._contract.fetched_every)
+        observed = self._observer.observe(details, policy, at, self._samples)
         window = Window(
             topology=observed.topology, running_since=running_since, samples=(*self._samples, observed.sample)
         )

@@ -228,6 +228,45 @@ def test_metrics_that_stand_still_withhold_a_scale_down(world: World, told: bool
     assert ("metrics stand still for" in world.status().detail) is told
 
 
+@pytest.mark.parametrize("seconds", [30, 60, 150])
+def test_a_job_whose_metrics_are_fetched_seldom_is_scaled(world: World, log: Log, seconds: int) -> None:
+    """A JobManager told to fetch metrics less often than every 10 s is no silent one: its jobs are decided on as often
+    as there is news of them, and shrink and grow as others do."""
+    config = MINUTELY | {"metrics.fetcher.update-interval": str(1_000 * seconds)}
+    job = world.add_job(config, rate=400.0)
+    job.parallelism = {SOURCE: 1, WORKER: 4}
+    world.flink.fetches_every = 1_000 * seconds
+    at = world.time.at
+    world.time.at = lambda when, step, **how: at(when + when // 7 % 40, step, **how)  # type: ignore[method-assign]
+    world.start()
+    world.run(1_800)
+    assert "doubtful" not in world.status().detail
+    assert [put[WORKER].upper for put in job.puts] == [2]
+    job.rate = 2_000.0
+    world.run(1_800)
+    assert job.parallelism[WORKER] >= 4
+    told = [line for line in log if "metrics.fetcher.update-interval" in str(line.get("detail"))]
+    assert len(told) == (1 if seconds > 60 else 0)
+
+
+def test_metrics_that_are_never_fetched_hold_the_job(world: World) -> None:
+    """An interval of 0 switches the JobManager's metrics off: nothing can be measured, and the owner is told why."""
+    world.add_job(ADAPTIVE | {"metrics.fetcher.update-interval": "0"})
+    world.start()
+    world.run(60)
+    assert world.status().reason is Reason.BAD_CONFIGURATION
+    assert "metrics.fetcher.update-interval is 0 in application application_" in world.status().detail
+
+
+def test_metrics_that_are_older_than_the_window_hold_the_job(world: World) -> None:
+    """Two samples with the same old values tell no rate: the owner is told which of the two to change."""
+    world.add_job(ADAPTIVE | {"metrics.fetcher.update-interval": "61 s"})
+    world.start()
+    world.run(60)
+    assert world.status().reason is Reason.BAD_CONFIGURATION
+    assert "longer than metrics.window, which is 1 min" in world.status().detail
+
+
 def test_counters_that_run_backwards_are_no_rate(world: World) -> None:
     """After a restart counters begin anew: no negative rate is shown and none decided on."""
     job = world.add_job()

@@ -306,6 +306,9 @@ class FakeFlink:
         self.fail: Exception | None = None
         self.broken: dict[str, Exception] = {}
         self.clock: Callable[[], Millis] = lambda: T0
+        self.fetches_every: Millis = 0  # how long what was fetched of jobs and metrics is told; 0 fetches each time
+        self._fetched: tuple[Millis, dict[str, JobDetails], dict[tuple[str, VertexId], dict[str, Aggregate]]] | None
+        self._fetched = None
         self.log: list[tuple[Millis, str]] = []
         self.patience: list[float | None] = []  # the time each poke was given
         self.managers: tuple[TaskManager, ...] | None = None  # one of one slot for each that is used, unless set
@@ -349,10 +352,29 @@ class FakeFlink:
     def poke(self, timeout_s: float | None) -> None:
         self.patience.append(timeout_s)
         self._called("poke")
+        self._fetch()
+
+    def _fetch(self) -> None:
+        """Fetch from TaskManagers, unless that was done not long ago."""
+        now = self.clock()
+        if self.fetches_every and (self._fetched is None or now - self._fetched[0] > self.fetches_every):
+            jobs = {job.id: job.details() for job in self.jobs_there if job.present}
+            metrics = {
+                (job.id, vertex): job.metrics(vertex)
+                for job in self.jobs_there
+                if job.present
+                for vertex in job.parallelism
+            }
+            self._fetched = (now, jobs, metrics)
 
     def job(self, job_id: str) -> JobDetails:
         self._called("job")
-        return self._job(job_id).details()
+        present = self._job(job_id).details()
+        if not self.fetches_every:
+            return present
+        told = self._fetched[1].get(job_id) if self._fetched else None
+        self._fetch()
+        return replace(present, counters=told.counters) if told is not None else present
 
     def metric_names(self, job_id: str, vertex_id: VertexId) -> tuple[str, ...]:
         self._called("names")
@@ -362,7 +384,8 @@ class FakeFlink:
         self, job_id: str, vertex_id: VertexId, names: tuple[str, ...], agg: str
     ) -> Mapping[str, Aggregate] | None:
         self._called("metrics")
-        found = self._job(job_id).metrics(vertex_id)
+        told = self._fetched[2].get((job_id, vertex_id)) if self._fetched and self.fetches_every else None
+        found = told or self._job(job_id).metrics(vertex_id)
         return {name: found[name] for name in names} if all(name in found for name in names) else None
 
     def checkpoints(self, job_id: str) -> Checkpoints:
