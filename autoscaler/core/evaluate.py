@@ -61,10 +61,14 @@ class Thresholds(NamedTuple):
 
 
 def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId, Evaluation]:
-    """Return every vertex evaluated; ``restart_s`` is how long a rescale is expected to take."""
+    """Return every vertex evaluated; ``restart_s`` is how long a rescale is expected to take.
+
+    Raises UndecidableError if a source's rate is not known; with extras, if that of no running source is.
+    """
     vertices = window.topology.vertices
     times = [sample.at for sample in window.samples]
     measured = {vertex.id: measure(vertex, times, window.samples, policy) for vertex in vertices}
+    rates_must_be_known([own for own in measured.values() if not own.inputs], policy)
     backlog = any(is_behind(each, policy) for each in measured.values())
     job_thresholds = thresholds_for(policy, backlog=backlog)
     outputs = Counter(each for own in measured.values() for each in own.inputs)
@@ -72,7 +76,11 @@ def evaluate(window: Window, policy: Policy, restart_s: int) -> Mapping[VertexId
     for vertex in vertices:
         own = measured[vertex.id]
         if own.inputs:
-            shares = {each: edge_ratio(measured[each], own, measured, outputs) for each in own.inputs}
+            shares = {
+                each: edge_ratio(measured[each], own, measured, outputs)
+                for each in own.inputs
+                if not (policy.extras and hands_on_nothing(measured[each]))
+            }
             target_rate, catch_up_rate = demand_of_inputs(shares, evaluations)
         else:
             target_rate, catch_up_rate = source_demand(own, policy)
@@ -142,22 +150,44 @@ def is_behind(source: Measured, policy: Policy) -> bool:
     return quotient(source.lag, source.records_in) > policy.backlog_lag_threshold // 1000
 
 
-def source_demand(source: Measured, policy: Policy) -> tuple[float | None, float | None]:
-    """Return a source's target rate and catch-up rate, in records per second.
+def rates_must_be_known(sources: Sequence[Measured], policy: Policy) -> None:
+    """Raise UndecidableError where nothing can be said for want of a rate.
 
-    Target: ``max(0, records_in per s + lag growth per s)``, what arrives at the source whether it is read
-    or not. Catch-up: ``lag / catch-up duration in whole seconds``, 0 if that is switched off. A lag unknown
-    now counts as 0; one that was never known, because the connector does not report it, does not grow (extras).
+    In the reference one source is enough. Beyond it, what it feeds is left alone and the rest of the job is not.
     """
-    lag_growth = source.lag_growth
-    if lag_growth is None and policy.extras:
-        lag_growth = 0.0
-    arriving = None if source.records_in is None or lag_growth is None else known(source.records_in + lag_growth)
-    if arriving is None:
-        raise UndecidableError(f"no rate of records or lag is known for the source {source.vertex.name}")
+    unknown = [source for source in sources if arriving(source, policy) is None]
+    if unknown and not (policy.extras and len(unknown) < sum(not source.vertex.finished for source in sources)):
+        raise UndecidableError(f"no rate of records or lag is known for the source {unknown[0].vertex.name}")
+
+
+def hands_on_nothing(own: Measured) -> bool:
+    """Is this a vertex that counts nothing it reads, and that nothing came from all the while? It asks for nothing of
+    what it feeds."""
+    return own.records_in is None and own.records_out == 0.0
+
+
+def arriving(source: Measured, policy: Policy) -> float | None:
+    """Return what arrives at a source whether it is read or not, in records per second, ``None`` if that is not known.
+
+    ``records_in per s + lag growth per s``. A lag that was never known, because the connector does not report it, does
+    not grow (extras).
+    """
+    lag_growth = 0.0 if source.lag_growth is None and policy.extras else source.lag_growth
+    return None if source.records_in is None or lag_growth is None else known(source.records_in + lag_growth)
+
+
+def source_demand(source: Measured, policy: Policy) -> tuple[float | None, float | None]:
+    """Return a source's target rate and catch-up rate, in records per second; absent if its rate is not known.
+
+    Target: what arrives, at least 0. Catch-up: ``lag / catch-up duration in whole seconds``, 0 if that is switched
+    off. A lag unknown now counts as 0.
+    """
+    rate_in = arriving(source, policy)
+    if rate_in is None:
+        return None, None
     duration_s = policy.catch_up_duration // 1000
     lag = source.lag or 0.0
-    return rounded(max(0.0, arriving)), rounded(lag / duration_s if duration_s else 0.0)
+    return rounded(max(0.0, rate_in)), rounded(lag / duration_s if duration_s else 0.0)
 
 
 def demand_of_inputs(

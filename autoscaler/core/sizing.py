@@ -77,7 +77,7 @@ def size(vertex: Vertex, plan: Plan) -> Sized:
     # 1. and 2. How many times the present throughput is needed; without a rate there is nothing to compare with.
     factor = factor_of(vertex, plan)
     if factor is None:
-        return Sized(Sizing(current=current, parallelism=current), delayed)
+        return Sized(Sizing(current=current, parallelism=current, limits=(Limit.NO_RATE,)), delayed)
     # 3. and 4. As many times the subtasks, but no less than was needed of late, within the factors and the bounds.
     wish = not_below_peak(wanted(factor, current, policy), vertex, plan)
     bounds = parallelism_bounds(vertex, policy)

@@ -109,6 +109,7 @@ class Limit(StrEnum):
     EXCLUDED = "excluded"
     FINISHED = "finished"
     NO_BUSY_TIME = "no-busy-time"
+    NO_RATE = "no-rate"
     KEPT_EQUAL = "kept-equal"
     QUOTA = "quota"
     LAG_GROWS = "lag-grows"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from autoscaler.model import (
@@ -15,7 +16,9 @@ from autoscaler.model import (
     Request,
     Sizing,
     Topology,
+    Vertex,
     VertexId,
+    VertexStatus,
 )
 
 LIMIT_WORDS: Mapping[Limit, str] = {
@@ -34,6 +37,7 @@ LIMIT_WORDS: Mapping[Limit, str] = {
     Limit.EXCLUDED: "excluded by vertex.exclude.ids or a rule",
     Limit.FINISHED: "finished",
     Limit.NO_BUSY_TIME: "kept, it reports no busy time",
+    Limit.NO_RATE: "kept, no rate of records is known",
     Limit.KEPT_EQUAL: "kept equal to another vertex",
     Limit.QUOTA: "held by the quota",
     Limit.LAG_GROWS: "kept, the lag of a source before it grows",
@@ -44,6 +48,11 @@ LIMIT_WORDS: Mapping[Limit, str] = {
     Limit.CAPACITY: "held by what the cluster can give",
     Limit.TASK_MANAGER: "raised to whole TaskManagers",
 }
+
+_NOT_SIZED: tuple[tuple[Limit, str], ...] = (
+    (Limit.NO_BUSY_TIME, "no busy time is reported"),
+    (Limit.NO_RATE, "no rate of records is known"),
+)
 
 
 def number(value: float | None, unit: str = "") -> str:
@@ -77,11 +86,19 @@ def seconds(milliseconds: Millis) -> str:
 
 def changes(topology: Topology, before: Mapping[VertexId, int], after: Mapping[VertexId, int]) -> str:
     """The vertices whose parallelism differs, for example ``enrich 2→5, parse 1→2``."""
+    names = short_names(topology.vertices)
     return ", ".join(
-        f"{short_name(v.name)} {before[v.id]}→{after[v.id]}"
+        f"{names[v.id]} {before[v.id]}→{after[v.id]}"
         for v in topology.vertices
         if v.id in before and v.id in after and before[v.id] != after[v.id]
     )
+
+
+def short_names(vertices: Iterable[Vertex | VertexStatus]) -> Mapping[VertexId, str]:
+    """The short name of each vertex; where several have the same, with the beginning of its id."""
+    names = {vertex.id: short_name(vertex.name) for vertex in vertices}
+    count = Counter(names.values())
+    return {vertex: name if count[name] == 1 else f"{name} ({vertex[:8]})" for vertex, name in names.items()}
 
 
 def short_name(name: str) -> str:
@@ -139,7 +156,7 @@ def not_granted(grant: Grant, topology: Topology) -> str:
 
 
 def _why(decision: Decision, topology: Topology) -> str:
-    names = {v.id: short_name(v.name) for v in topology.vertices}
+    names = short_names(topology.vertices)
     held = [
         f"{names[v]} {s.current}→{max(1, s.wanted)} wanted, {LIMIT_WORDS[s.limits[-1]]}"
         for v, s in decision.sizings.items()
@@ -155,9 +172,10 @@ def _why(decision: Decision, topology: Topology) -> str:
             f"{f' and {number(e.catch_up_rate)}/s to catch up' if e.catch_up_rate else ''}"
             f", can do {number(e.tpr)}/s"
         )
-    silent = [names[v] for v, s in decision.sizings.items() if Limit.NO_BUSY_TIME in s.limits]
-    if silent:
-        parts.append(f"not sized, as no busy time is reported: {', '.join(silent)}")
+    for limit, why in _NOT_SIZED:
+        silent = [names[v] for v, s in decision.sizings.items() if limit in s.limits]
+        if silent:
+            parts.append(f"not sized, as {why}: {', '.join(silent)}")
     return "; ".join(parts + held) or "nothing was measured yet"
 
 

@@ -80,6 +80,44 @@ def test_a_source_without_rates_cannot_be_evaluated(values: Values) -> None:
         evaluated(values={"a": values})
 
 
+UNKNOWN: Values = {"records_in": None, "lag": None}
+SILENT: Values = UNKNOWN | {"records_out": 0.0}
+INCOMPLETE: Values = UNKNOWN | {"records_out": None}
+
+
+@pytest.mark.parametrize(
+    ("source", "joined"),
+    [
+        pytest.param(SILENT, 1000.0, id="hands-on-nothing"),
+        pytest.param(INCOMPLETE, None, id="nothing-is-known-of-it"),
+        pytest.param(UNKNOWN, None, id="hands-on-what-it-does-not-count"),
+    ],
+)
+def test_a_source_without_rates_holds_only_what_it_feeds(source: Values, joined: float | None) -> None:
+    """With extras what a source feeds is not known if it hands on something, or may; the rest of the job is."""
+    vertices = (
+        a_vertex("a"),
+        a_vertex("b"),
+        a_vertex("of-b", "b"),
+        a_vertex("of-both", "a", "b"),
+        a_vertex("last", "of-both"),
+    )
+    found = evaluated(*vertices, values={"a": source}, extras=True)
+    assert (found["a"].target_rate, found["a"].tpr) == (None, None)
+    assert found["of-b"].target_rate == 1000.0
+    assert found["of-both"].target_rate == found["last"].target_rate == joined
+    with pytest.raises(UndecidableError):
+        evaluated(*vertices, values={"a": source})
+
+
+@pytest.mark.parametrize("other", [UNKNOWN, {"records_in": 0.0}], ids=["also-unknown", "finished"])
+def test_a_job_all_of_whose_running_sources_are_unknown_cannot_be_evaluated(other: Values) -> None:
+    """Where nothing at all can be sized an operator hears of an error, with extras too."""
+    vertices = (a_vertex("a"), a_vertex("b", finished=other is not UNKNOWN))
+    with pytest.raises(UndecidableError, match="for the source a"):
+        evaluated(*vertices, values={"a": SILENT, "b": other}, extras=True)
+
+
 def test_a_lag_never_reported_does_not_grow() -> None:
     """With extras a source whose connector reports no lag is sized by what it reads."""
     found = evaluated(values={"a": {"lag": None}}, extras=True)["a"]

@@ -95,6 +95,15 @@ def test_failed_evaluation() -> None:
     assert found.heap_usage is None
 
 
+def test_a_silent_source_does_not_hold_the_branch_beside_it() -> None:
+    """With extras a source that counts nothing is left as it is, and named; what another feeds is scaled."""
+    vertices = (a_vertex("a"), a_vertex("b"), a_vertex("c", "b"))
+    silent: Values = {"records_in": None, "records_out": 0.0, "lag": None}
+    found = a_decision(a_window(*vertices, values={"a": silent, "c": TOO_BUSY}), extras=True)
+    assert found.parallelism == {"a": 4, "b": 4, "c": 7}
+    assert found.sizings["a"].limits == (Limit.NO_RATE,)
+
+
 def test_failed_sizing() -> None:
     """A failed sizing leaves what was evaluated, and everything else as it was."""
     records = tuple(a_scaling(NOW - HOUR + p, from_parallelism=p, tpr=math.inf) for p in (1, 2, 3))
