@@ -26,7 +26,7 @@ from autoscaler.options.commands import (
     pinned_vertex,
 )
 from autoscaler.store import Store
-from autoscaler.telemetry.sentences import short_name
+from autoscaler.telemetry.sentences import short_name, short_names
 
 SCALING = "scaling.enabled"
 SHORTEST: Millis = 1_000
@@ -106,12 +106,13 @@ def _pinned(text: str, vertices: Sequence[VertexStatus], job: str) -> tuple[str,
     name, equals, number = text.rpartition("=")
     if not equals or not re.fullmatch("[0-9]{1,5}", number) or not 1 <= int(number) <= LARGEST:
         raise CommandError(f"{text!r} is not VERTEX=N with a parallelism of at least 1 and at most {LARGEST}")
-    found = [v for v in vertices if name in (v.id, v.name, short_name(v.name))]
+    shown = short_names(vertices)
+    found = [v for v in vertices if name in (v.id, v.name, short_name(v.name), shown[v.id])]
     if len(found) != 1:
         if found:
             ids = ", ".join(v.id for v in found)
             raise CommandError(f"several vertices are called {name!r} in {job}; name one by its id: {ids}")
-        names = ", ".join(short_name(v.name) for v in vertices) or "none, it was not measured yet"
+        names = ", ".join(shown.values()) or "none, it was not measured yet"
         raise CommandError(f"no vertex is called {name!r} in {job}; it has: {names}")
     (vertex,) = found
     alike = [v for v in vertices if v.name == vertex.name]

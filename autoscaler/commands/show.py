@@ -11,7 +11,7 @@ from autoscaler.model import JobKey, JobStatus, Millis, Request, Sizing, VertexI
 from autoscaler.options.commands import CommandError
 from autoscaler.store import Recorded, Store
 from autoscaler.telemetry import sentences
-from autoscaler.telemetry.sentences import number, seconds, short_name
+from autoscaler.telemetry.sentences import number, seconds, short_names
 
 VERTEX_COLUMNS = ("vertex", "now", "wanted", "in/s", "target/s", "lag", "busy")
 
@@ -38,15 +38,16 @@ def print_statuses(statuses: Iterable[JobStatus], now: Millis) -> None:
         say(f"  {status.state}, {status.reason.value} for {seconds(now - status.since)}: {status.detail}")
         say(f"  seen {seconds(now - status.at)} ago, {status.tracking_url}")
         if status.vertices:
-            print_table(VERTEX_COLUMNS, [_vertex_row(v) for v in status.vertices], indent=4)
+            names = short_names(status.vertices)
+            print_table(VERTEX_COLUMNS, [_vertex_row(v, names[v.id]) for v in status.vertices], indent=4)
     if empty:
         print("no job has been seen yet", file=sys.stderr)
 
 
-def _vertex_row(vertex: VertexStatus) -> tuple[str, ...]:
+def _vertex_row(vertex: VertexStatus, name: str) -> tuple[str, ...]:
     busy = "-" if vertex.utilization is None else f"{vertex.utilization:.0%}"
     return (
-        short_name(vertex.name),
+        name,
         str(vertex.parallelism),
         str(vertex.wanted),
         number(vertex.rate),
@@ -67,7 +68,7 @@ def show_history(store: Store, job: str, limit: int, *, as_json: bool) -> int:
     if as_json:
         print_json({"job": key, "decisions": decisions, "requests": requests})
         return 0
-    names = {v.id: short_name(v.name) for s in store.statuses() if s.key == key for v in s.vertices}
+    names = short_names(v for s in store.statuses() if s.key == key for v in s.vertices)
     _print_history(key, decisions, requests, names)
     return 0
 

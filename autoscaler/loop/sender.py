@@ -100,6 +100,6 @@ def _put(flink: Flink, request: Request, objection: Objection) -> PutAnswer:
 def _readable(answer: PutAnswer, topology: Topology) -> PutAnswer:
     """The answer with names in place of vertex ids."""
     message = answer.message
-    for vertex in topology.vertices:
-        message = message.replace(vertex.id, sentences.short_name(vertex.name))
+    for vertex, name in sentences.short_names(topology.vertices).items():
+        message = message.replace(vertex, name)
     return replace(answer, message=message)

@@ -77,6 +77,7 @@ class Journal:
 
     def changed_mind(self, status: JobStatus, wanted: Mapping[VertexId, int]) -> None:
         """A job's reason or wanted parallelism differs from the last pass."""
+        names = sentences.short_names(status.vertices)
         self._log.info(
             "job",
             application=status.key.application,
@@ -84,12 +85,12 @@ class Journal:
             application_id=status.application_id,
             reason=status.reason.value,
             detail=status.detail,
-            wanted={sentences.short_name(v.name): wanted[v.id] for v in status.vertices if v.id in wanted},
+            wanted={names[v.id]: wanted[v.id] for v in status.vertices if v.id in wanted},
         )
 
     def evaluation(self, key: JobKey, decision: Decision, topology: Topology) -> None:
         """The full numbers of a job, every ``debug.logs.interval`` while nothing changes."""
-        names = {v.id: sentences.short_name(v.name) for v in topology.vertices}
+        names = sentences.short_names(topology.vertices)
         self._log.info(
             "evaluation",
             application=key.application,

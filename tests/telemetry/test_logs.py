@@ -6,12 +6,15 @@ import errno
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from autoscaler.model import Evaluation, Topology, Vertex, VertexStatus
 from autoscaler.telemetry import Journal, configure_logging
+from tests.store.builders import KEY, a_decision, a_status
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +117,19 @@ def test_a_thing_is_said_once_until_it_is_over() -> None:
         "it answers again",
         "it does not answer",
     ]
+
+
+def test_every_vertex_of_a_job_is_logged() -> None:
+    """Vertices of one name are as many in the log as in the job, in what is wanted and in the numbers."""
+    ids = ("a" * 32, "b" * 32)
+    vertices = tuple(VertexStatus(id=each, name="Join", parallelism=1, wanted=1) for each in ids)
+    plan = Topology(vertices=tuple(Vertex(id=each, name="Join", parallelism=1, max_parallelism=8) for each in ids))
+    numbers = dict.fromkeys(ids, Evaluation(tpr=5.0))
+    with capture_logs() as lines:
+        Journal().changed_mind(replace(a_status(), vertices=vertices), {ids[0]: 2, ids[1]: 3})
+        Journal().evaluation(KEY, replace(a_decision(), evaluations=numbers), plan)
+    assert lines[0]["wanted"] == {"Join (aaaaaaaa)": 2, "Join (bbbbbbbb)": 3}
+    assert list(lines[1]["vertices"]) == ["Join (aaaaaaaa)", "Join (bbbbbbbb)"]
 
 
 class FullDisk(io.StringIO):

@@ -89,6 +89,15 @@ def test_changes_are_named_by_vertex() -> None:
     assert changes(PLAN, {"s": 1, "e": 2}, {"s": 1, "e": 5}) == "enrich 2→5"
 
 
+def test_vertices_of_one_name_are_told_apart() -> None:
+    """Where several chains begin with operators of one name each has the beginning of its id beside it."""
+    ids = {"a" * 32: "Join -> Map", "b" * 32: "Join -> Sink: x", "c" * 32: "Map"}
+    plan = Topology(vertices=tuple(Vertex(id=i, name=n, parallelism=1, max_parallelism=8) for i, n in ids.items()))
+    assert changes(plan, dict.fromkeys(ids, 1), dict(zip(ids, (2, 3, 4), strict=True))) == (
+        "Join (aaaaaaaa) 1→2, Join (bbbbbbbb) 1→3, Map 1→4"
+    )
+
+
 @pytest.mark.parametrize(
     ("decision", "text"),
     [
