@@ -12,6 +12,7 @@ from autoscaler.cluster import (
     BUSY,
     Aggregate,
     JobDetails,
+    VertexCounters,
     VertexReading,
     partitions,
     vertex_reading,
@@ -130,12 +131,12 @@ class Observer:
         """``metered`` is whether per-second meters span their full minute; until then counters alone tell rates."""
         if vertex.finished:
             return FINISHED_SOURCE if vertex.is_source else FINISHED
-        metrics = self._metrics(vertex, policy.busy_time_aggregator)
+        metrics, counters = self._metrics(vertex, policy.busy_time_aggregator), details.counters[vertex.id]
         if metrics is None:
             doubts.append(f"no metrics of {vertex.name}")
-        elif _subtasks(metrics.get(BUSY)) not in (None, vertex.parallelism):
-            doubts.append(f"metrics of {_subtasks(metrics.get(BUSY))} subtasks of {vertex.name}")
-        reading = vertex_reading(vertex, details.counters[vertex.id], metrics, policy.busy_time_aggregator)
+        else:
+            doubts += _too_few_or_many(vertex, counters, metrics)
+        reading = vertex_reading(vertex, counters, metrics, policy.busy_time_aggregator)
         if not metered:
             reading = structs.replace(reading, records_in_per_s=None, source_records_in_per_s=None)
         lag = reading.pending
@@ -211,6 +212,15 @@ def _backwards(
         for vertex in details.topology.vertices
         if newest_counter_fell(vertex, known)
     ]
+
+
+def _too_few_or_many(vertex: Vertex, counters: VertexCounters, metrics: Mapping[str, Aggregate]) -> list[str]:
+    """Doubt metrics that other subtasks report than there are; of those that have finished Flink tells no times, though
+    the vertex goes on, as when a source has nothing for some of its readers."""
+    told, finished = _subtasks(metrics.get(BUSY)), counters.tasks.get("FINISHED", 0)
+    if told in (None, vertex.parallelism, vertex.parallelism - finished):
+        return []
+    return [f"metrics of {told} subtasks of {vertex.name}"]
 
 
 def _subtasks(busy: Aggregate | None) -> int | None:

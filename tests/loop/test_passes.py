@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from msgspec import structs
 
-from autoscaler.cluster import Aggregate, Gone, Transient
+from autoscaler.cluster import Aggregate, Gone, JobDetails, Transient
 from autoscaler.loop import Lane
 from autoscaler.loop.job import next_due
 from autoscaler.model import JobKey, Reason, VertexId
@@ -209,6 +209,30 @@ def test_incomplete_counters_withhold_a_scale_down(world: World) -> None:
     job.changes = {}
     world.run(200)
     assert job.puts, "with complete counters the same load is a scale-down"
+
+
+@pytest.mark.parametrize(("running", "doubtful"), [(1, False), (2, True)])
+def test_subtasks_that_have_finished_are_not_missed(world: World, running: int, doubtful: bool) -> None:
+    """Where readers of a source end for want of work Flink tells their times no more, which casts doubt on nothing."""
+    job = world.add_job(rate=50.0)
+    job.parallelism = {SOURCE: 4, WORKER: 4}
+    details = job.details
+
+    def of_one_reader(vertex: VertexId, metrics: Metrics) -> Metrics:
+        busy = metrics["busyTimeMsPerSecond"]
+        return metrics | ({"busyTimeMsPerSecond": structs.replace(busy, sum=busy.avg)} if vertex == SOURCE else {})
+
+    def with_tasks() -> JobDetails:
+        told = details()
+        source = told.counters[SOURCE]
+        tasks = {"RUNNING": running, "FINISHED": source.parallelism - running}
+        return replace(told, counters=told.counters | {SOURCE: structs.replace(source, tasks=tasks)})
+
+    job.spoil, job.details = of_one_reader, with_tasks  # type: ignore[method-assign]
+    world.start()
+    world.run(70)
+    assert ("metrics of 1 subtasks of Source: orders" in world.status().detail) is doubtful
+    assert bool(job.puts) is not doubtful
 
 
 @pytest.mark.parametrize("told", [True, False])
