@@ -162,3 +162,10 @@ def test_scalability_that_is_not_a_number_fails_the_decision(rates: list[float])
     scalings = [a_scaling(from_parallelism=2**index, tpr=rate) for index, rate in enumerate(rates)]
     with pytest.raises(UndecidableError):
         scalability(scalings, a_policy())
+
+
+@pytest.mark.parametrize("rates", [[math.inf, 100.0, 100.0], [0.0, 0.0, 0.0], [100.0, -50.0, 100.0]])
+def test_a_scaling_of_an_idle_vertex_does_not_fail_decisions_until_it_is_forgotten(rates: list[float]) -> None:
+    """With extras a past rate that is infinite, zero or negative says nothing of how a vertex scales."""
+    scalings = [a_scaling(from_parallelism=2**index, tpr=rate) for index, rate in enumerate(rates)]
+    assert scalability(scalings, a_policy(extras=True)) == 1.0
