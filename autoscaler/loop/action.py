@@ -79,12 +79,12 @@ def bounds_to_send(
 
     A vertex that does not change keeps what it has. A changed one gets the target as upper bound; its lower bound is
     kept, or lowered to the target, and never raised: a lower bound above the obtainable slots ends the job at its
-    next failure.
+    next failure. An upper bound of -1, which Flink takes from whoever sends it and cannot work with, is not passed on.
     """
     return frozen(
         {
             vertex: Bounds(lower=min(bounds.lower, target[vertex]), upper=target[vertex])
-            if vertex in target and target[vertex] != present.get(vertex)
+            if vertex in target and (target[vertex] != present.get(vertex) or bounds.upper < 1)
             else bounds
             for vertex, bounds in live.items()
         }

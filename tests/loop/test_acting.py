@@ -50,8 +50,16 @@ def test_a_scale_up_is_sent_with_all_vertices(world: World) -> None:
         (Bounds(lower=4, upper=4), 4, 2, Bounds(lower=2, upper=2)),
         (Bounds(lower=3, upper=8), 8, 5, Bounds(lower=3, upper=5)),
         (Bounds(lower=3, upper=9), 4, 4, Bounds(lower=3, upper=9)),
+        (Bounds(lower=1, upper=-1), 4, 4, Bounds(lower=1, upper=4)),
     ],
-    ids=["up", "lower bound kept", "lower bound follows down", "lower bound not raised", "unchanged keeps its bounds"],
+    ids=[
+        "up",
+        "lower bound kept",
+        "lower bound follows down",
+        "lower bound not raised",
+        "unchanged keeps its bounds",
+        "what Flink cannot work with is not passed on",
+    ],
 )
 def test_bounds(live: Bounds, present: int, target: int, sent: Bounds) -> None:
     """A lower bound is kept or lowered and never raised; a vertex that does not change keeps what it has."""
