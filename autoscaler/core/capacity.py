@@ -70,7 +70,7 @@ def nodes_to_come(policy: Policy, refusals: Refusals, now: Millis) -> int | None
     """
     if policy.capacity_allowance is not None:
         return policy.capacity_allowance
-    return None if now - refusals.at >= refusals.back_off else 0
+    return None if abs(now - refusals.at) >= refusals.back_off else 0  # a clock may have been set back since
 
 
 def slots_of(vertices: Iterable[Vertex], parallelism: Parallelism) -> int:

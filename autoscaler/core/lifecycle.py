@@ -100,7 +100,9 @@ def _noted(request: Request, seen: Seen, policy: Policy, now: Millis) -> Life:
     """Return the life with what the look adds to its evidence."""
     life = request.life
     changes: dict[str, object] = {"looked_at": now}
-    elapsed = max(0, now - life.looked_at) if life.looked_at else 0
+    elapsed = now - life.looked_at if life.looked_at else 0
+    if elapsed < 0:  # a clock was set back: what began before goes on as if it had begun by the new one
+        life, elapsed = replace(life, since=life.since + elapsed, excused_ms=life.excused_ms + elapsed), 0
     # Flink may wait for a checkpoint or its cool-down, and then restart; what takes longer than both is stuck.
     excusable = seen.flink_waits_ms + policy.restart_time_tracking_limit
     if life.phase is Phase.REQUESTED and seen.slots_missing == 0:

@@ -40,7 +40,7 @@ def moment(rhythm: Rhythm, wanted_since: Millis, *, grows: bool, lags: bool, pol
     """Return whether a rescale wanted since a time is sent now, later, without a checkpoint, or not at all."""
     if policy.checkpoint_wait_max <= 0 or is_fresh(rhythm, now):
         return Moment.SEND
-    if now - wanted_since < longest_wait(rhythm, lags=lags, policy=policy):
+    if abs(now - wanted_since) < longest_wait(rhythm, lags=lags, policy=policy):  # a clock may have been set back
         return Moment.WAIT
     return Moment.SEND_LATE if grows else Moment.DROP
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from autoscaler.model import Millis, Phase, Policy, Reason, Request, RequestKind, RequestState, VertexId
 
@@ -21,6 +22,22 @@ FLAPPING = f"its parallelism changed {FLAPS} times and more within an hour witho
 REMEMBERED = 100  # requests of one job that are looked back on; at six a day and a withdrawal each, a week
 
 Objection = tuple[Reason, str]
+
+
+class Span(NamedTuple):
+    """A time for which something holds. One that has not begun is of a clock that was set back since: it holds if it
+    began no farther ahead than it is long, so that nothing waits for a clock to catch up."""
+
+    since: Millis
+    length: Millis
+
+    @property
+    def until(self) -> Millis:
+        return self.since + self.length
+
+    def holds(self, now: Millis) -> bool:
+        return abs(now - self.since) < self.length
+
 
 _NOT_SENT = (RequestState.REJECTED, RequestState.VOID)
 _RESTARTS_THE_JOB = (RequestKind.SCALE, RequestKind.ROLL_BACK, RequestKind.RESTORE, RequestKind.PIN)
@@ -70,10 +87,12 @@ def overdraft(past: Past, wish: Wish, policy: Policy, now: Millis) -> str | None
 
 def somebody_elses_change_is_kept(past: Past, _wish: Wish, policy: Policy, now: Millis) -> Objection | None:
     adopted = next((request for request in reversed(past) if request.kind is RequestKind.ADOPT), None)
-    if adopted is None or now - adopted.decided_at >= policy.external_change_hold:
+    if adopted is None:
         return None
-    until = _clock(adopted.decided_at + policy.external_change_hold)
-    return Reason.EXTERNAL_CHANGE, f"{adopted.reason}; left as it is until {until}"
+    span = Span(adopted.decided_at, policy.external_change_hold)
+    if not span.holds(now):
+        return None
+    return Reason.EXTERNAL_CHANGE, f"{adopted.reason}; left as it is until {_clock(span.until)}"
 
 
 def the_job_must_not_flap(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
@@ -93,10 +112,10 @@ def a_probation_is_not_disturbed(past: Past, wish: Wish, _policy: Policy, _now: 
 
 
 def the_target_is_not_known_bad(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
-    until = bad_until(past, wish.target, policy)
-    if until is None or now >= until:
+    span = bad_for(past, wish.target, policy)
+    if span is None or not span.holds(now):
         return None
-    return Reason.KNOWN_BAD, f"this target was rolled back before and is not tried again until {_clock(until)}"
+    return Reason.KNOWN_BAD, f"this target was rolled back before and is not tried again until {_clock(span.until)}"
 
 
 def growth_is_not_tried_a_third_time(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
@@ -104,26 +123,27 @@ def growth_is_not_tried_a_third_time(past: Past, wish: Wish, policy: Policy, now
     undone = _growths_undone(past)
     if len(undone) < 2 or not any(_goes_as_far(wish.target, each) for _, each in undone):
         return None
-    until = undone[0][0] + _doubled(policy.bad_target_memory, len(undone) - 1, policy.bad_target_memory_max)
-    if now >= until:
+    span = Span(undone[0][0], _doubled(policy.bad_target_memory, len(undone) - 1, policy.bad_target_memory_max))
+    if not span.holds(now):
         return None
-    return Reason.KNOWN_BAD, f"growth was rolled back {len(undone)} times in a row; none as far until {_clock(until)}"
+    said = f"growth was rolled back {len(undone)} times in a row"
+    return Reason.KNOWN_BAD, f"{said}; none as far until {_clock(span.until)}"
 
 
 def what_was_not_granted_must_wait(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
     """More slots are not asked for at once again; the wait doubles each time in a row."""
-    until = backed_off_until(past, policy)
-    if until is None or now >= until or wish.slots_wanted <= wish.slots:
+    span = backed_off_for(past, policy)
+    if span is None or not span.holds(now) or wish.slots_wanted <= wish.slots:
         return None
     said = f"the cluster did not grant what was asked last, {wish.slots_wanted} slots now"
-    return Reason.AWAITING_RESOURCES, f"{said}; tried again from {_clock(until)}"
+    return Reason.AWAITING_RESOURCES, f"{said}; tried again from {_clock(span.until)}"
 
 
 def rescales_keep_their_distance(past: Past, wish: Wish, policy: Policy, now: Millis) -> Objection | None:
     gap = policy.rescale_gap_up if wish.grows else policy.rescale_gap_down
     sent = [request.sent_at for request in past if request.kind in _RESTARTS_THE_JOB and _was_sent(request)]
     last = max((at for at in sent if at is not None), default=None)
-    if last is None or now - last >= gap:
+    if last is None or not Span(last, gap).holds(now):
         return None
     key = "up" if wish.grows else "down"
     return (
@@ -156,7 +176,7 @@ RULES: tuple[Rule, ...] = (  # first to object wins
 
 def flapping_until(unasked: Sequence[Millis], policy: Policy, now: Millis) -> Millis | None:
     """Return until when a job is left alone whose parallelism changed at such times without a request."""
-    flaps = [at for at in unasked if now - at < FLAPPING_WITHIN]
+    flaps = [at for at in unasked if Span(at, FLAPPING_WITHIN).holds(now)]
     if policy.external_change_hold <= 0 or len(flaps) < FLAPS:
         return None
     return flaps[-FLAPS] + FLAPPING_WITHIN
@@ -214,13 +234,13 @@ def _may_never_have_arrived(request: Request) -> bool:
     return request.state is RequestState.NOT_ACHIEVED and not accepted and not ran
 
 
-def bad_until(past: Past, target: Mapping[VertexId, int], policy: Policy) -> Millis | None:
-    """Return until when a target is known to be bad; each roll-back of it doubles the time."""
+def bad_for(past: Past, target: Mapping[VertexId, int], policy: Policy) -> Span | None:
+    """Return the time for which a target is known to be bad; each roll-back of it doubles it."""
     undone = [_undone_at(request, past) for request in past if dict(request.target) == dict(target)]
     rolled = [at for at in undone if at is not None]
     if not rolled:
         return None
-    return rolled[-1] + _doubled(policy.bad_target_memory, len(rolled), policy.bad_target_memory_max)
+    return Span(rolled[-1], _doubled(policy.bad_target_memory, len(rolled), policy.bad_target_memory_max))
 
 
 def _growths_undone(past: Past) -> list[tuple[Millis, Request]]:
@@ -260,8 +280,8 @@ def _grown(request: Request) -> list[VertexId]:
     return [vertex for vertex, wanted in request.target.items() if wanted > request.before.get(vertex, wanted)]
 
 
-def backed_off_until(past: Past, policy: Policy) -> Millis | None:
-    """Return until when no more slots are asked for, after requests in a row that were not granted in full."""
+def backed_off_for(past: Past, policy: Policy) -> Span | None:
+    """Return the time for which no more slots are asked for, after requests in a row that were not granted in full."""
     refused: list[Request] = []
     for request in reversed([each for each in past if each.kind is RequestKind.SCALE and _was_sent(each)]):
         if request.state not in (RequestState.PARTIAL, RequestState.TIMED_OUT):
@@ -271,7 +291,7 @@ def backed_off_until(past: Past, policy: Policy) -> Millis | None:
         return None
     newest = refused[0]
     closed = newest.outcome.at if newest.outcome is not None else newest.decided_at
-    return closed + _doubled(policy.back_off, len(refused), LONGEST_BACK_OFF)
+    return Span(closed, _doubled(policy.back_off, len(refused), LONGEST_BACK_OFF))
 
 
 def _was_sent(request: Request) -> bool:
@@ -280,7 +300,8 @@ def _was_sent(request: Request) -> bool:
 
 def _spent(past: Past, now: Millis) -> int:
     return sum(
-        request.kind is RequestKind.SCALE and _was_sent(request) and now - request.decided_at < DAY for request in past
+        request.kind is RequestKind.SCALE and _was_sent(request) and Span(request.decided_at, DAY).holds(now)
+        for request in past
     )
 
 

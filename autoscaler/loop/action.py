@@ -147,7 +147,10 @@ def settled(request: Request, live: Mapping[VertexId, Bounds]) -> Request:
 
 
 def next_look(sent_at: Millis, now: Millis) -> Millis:
-    """When to look next at a job whose request was sent: after 1, 2, 4, then every 5 seconds."""
+    """When to look next at a job whose request was sent: after 1, 2, 4, then every 5 seconds; those too where a clock
+    that was set back has it sent later than now."""
+    if sent_at > now:
+        return now + LOOK_EVERY
     for offset in FIRST_LOOKS:
         if sent_at + offset > now:
             return sent_at + offset

@@ -51,12 +51,16 @@ class Turn:
 @dataclass(slots=True)
 class _Waiting:
     turn: Turn
-    until: Millis
+    since: Millis
+    patience: Millis
 
 
 @dataclass(slots=True)
 class Asks:
-    """Of the whole fleet. ``flying`` are the jobs under a rescale now, and whether it only shrinks them."""
+    """Of the whole fleet. ``flying`` are the jobs under a rescale now, and whether it only shrinks them.
+
+    What is noted of a time that lies ahead is of a clock that was set back since, and counts no longer for that.
+    """
 
     flying: Callable[[], Mapping[Holder, bool]]
     _open: dict[Holder, Ask] = field(default_factory=dict)
@@ -84,11 +88,11 @@ class Asks:
         """
         with self._lock:
             self._running = dict(task_managers)
-            self._sent = [each for each in self._sent if now - each[0] < MINUTE]
+            self._sent = [each for each in self._sent if abs(now - each[0]) < MINUTE]
             refused = []
             for who, ask in list(self._open.items()):
                 there = task_managers.get(who.application_id)
-                if there is not None and there < ask.needed and now - ask.sent_at < ask.timeout:
+                if there is not None and there < ask.needed and abs(now - ask.sent_at) < ask.timeout:
                     continue
                 del self._open[who]
                 if there is not None and ask.beyond:
@@ -125,14 +129,19 @@ class Asks:
     def enter(self, turn: Turn, policy: Policy, now: Millis) -> str | None:
         """Ask to send; ``None`` lets one in, who has to ``leave``, otherwise the answer says why to wait."""
         with self._lock:
-            self._waiting = {who: each for who, each in self._waiting.items() if now < each.until and who != turn.who}
+            self._waiting = {
+                who: each
+                for who, each in self._waiting.items()
+                if abs(now - each.since) < each.patience and who != turn.who
+            }
             ahead = [each.turn for each in self._waiting.values() if each.turn.rank < turn.rank]
             why = self._crowd(turn, ahead, policy) or self._rush(turn, ahead, policy, now)
             if why is None:
                 self._going[turn.who] = turn.shrinks
             else:
                 # Who does not come back in time, for whatever reason, must not be waited for.
-                self._waiting[turn.who] = _Waiting(turn=turn, until=now + 2 * policy.decision_interval + 10_000)
+                patience = 2 * policy.decision_interval + 10_000
+                self._waiting[turn.who] = _Waiting(turn=turn, since=now, patience=patience)
             return why
 
     def leave(self, who: Holder) -> None:
@@ -153,7 +162,7 @@ class Asks:
 
     def _rush(self, turn: Turn, ahead: Iterable[Turn], policy: Policy, now: Millis) -> str | None:
         most = policy.task_managers_per_minute
-        asked = sum(new for at, queue, new in self._sent if queue == turn.queue and now - at < MINUTE)
+        asked = sum(new for at, queue, new in self._sent if queue == turn.queue and abs(now - at) < MINUTE)
         asked += sum(each.new for each in ahead if each.queue == turn.queue)
         if not (most and turn.new and asked) or asked + turn.new <= most:
             return None

@@ -25,6 +25,7 @@ from autoscaler.options import GrammarError, parse_memory
 
 MB = 1 << 20
 STOCK_UNIT = 1_024  # yarn.scheduler.minimum-allocation-mb where nobody changed it
+SET_BACK: Millis = 60_000  # a survey this far ahead was not made by somebody who began a moment later
 PATIENCE: Millis = 600_000  # a job that must grow is not held longer than this for want of an answer
 _T = TypeVar("_T")
 
@@ -76,9 +77,9 @@ class Surveyor:
         return self._draining
 
     def survey(self, now: Millis, not_before: Millis) -> Survey:
-        """The newest survey, made anew if it is older than ``not_before``."""
+        """The newest survey, made anew if it is older than ``not_before``, or later than now by a clock set back."""
         with self._asking:  # whoever comes meanwhile waits for the same answer instead of asking again
-            if self._last is None or self._last.at < not_before:
+            if self._last is None or self._last.at < not_before or self._last.at - now >= SET_BACK:
                 self._last = self._asked(now)
             return self._last
 
@@ -98,7 +99,7 @@ class Surveyor:
             nodes = self._told(self._env.yarn.nodes, "nodes", unknown)
             scheduler = self._told(self._env.yarn.scheduler, "queues", unknown)
         except Transient as error:
-            self._failing_since = now if self._failing_since is None else self._failing_since
+            self._failing_since = now if self._failing_since is None else min(now, self._failing_since)
             if now - self._failing_since < PATIENCE:
                 return Survey(at=now, withheld=f"YARN does not tell what is free ({error})")
             text = f"nodes and queues (YARN has not told for {(now - self._failing_since) // 60_000} min)"

@@ -129,14 +129,14 @@ BREAKS = (
     Break(
         "rescales keep their distance",
         "core/pacing.py",
-        "    if last is None or now - last >= gap:\n",
-        "    if True or last is None or now - last >= gap:\n",
+        "    if last is None or not Span(last, gap).holds(now):\n",
+        "    if True or last is None or not Span(last, gap).holds(now):\n",
         seed=6,
     ),
     Break(
         "a bad target is remembered",
         "core/pacing.py",
-        "    if until is None or now >= until:\n        return None\n    return Reason.KNOWN_BAD",
+        "    if span is None or not span.holds(now):\n        return None\n    return Reason.KNOWN_BAD",
         "    if True:\n        return None\n    return Reason.KNOWN_BAD",
         seed=6,
     ),

@@ -223,13 +223,15 @@ def test_growth_within_what_is_held() -> None:
         (None, Refusals(), 0, None),
         (None, Refusals(count=1, at=NOW), 30 * MINUTE - 1, 0),
         (None, Refusals(count=1, at=NOW), 30 * MINUTE, None),
+        (None, Refusals(count=1, at=NOW), -30 * MINUTE, None),
         (None, Refusals(count=3, at=NOW), 2 * HOUR - 1, 0),
         (None, Refusals(count=3, at=NOW), 2 * HOUR, None),
         (None, Refusals(count=99, at=NOW), 6 * HOUR, None),
     ],
 )
 def test_nodes_to_come(allowance: int | None, refusals: Refusals, age: int, expected: int | None) -> None:
-    """A number is what it is; `auto` asks for any, and after a refusal for none for 30 min, doubling to 6 h."""
+    """A number is what it is; `auto` asks for any, and after a refusal for none for 30 min, doubling to 6 h; not until
+    a clock that was set back has caught up with it."""
     policy = Policy(capacity_allowance=allowance)
     assert nodes_to_come(policy, refusals, NOW + age) == expected
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from autoscaler.core.lifecycle import RULES, Seen, advance, begun, entered, is_on_trial
 from autoscaler.model import Bounds, Fare, Life, Phase, Policy, Request, RequestKind, RequestState, Transition, frozen
-from tests.core.builders import MINUTE, NOW, SECOND
+from tests.core.builders import HOUR, MINUTE, NOW, SECOND
 from tests.core.requests import BEFORE, GOOD, NEW_ATTEMPT, OLD_ATTEMPT, TARGET, a_request, in_phase
 from tests.core.strategies import few
 
@@ -131,6 +131,25 @@ def test_only_missing_slots_use_up_the_timeout() -> None:
         assert taken == ()
     assert phases(request, short, NOW + 60 * MINUTE) == [Phase.TIMED_OUT, Phase.STEADY]
     assert phases(request, waiting, NOW + 75 * MINUTE) == [Phase.TIMED_OUT, Phase.STEADY], "stuck beyond all waiting"
+
+
+@pytest.mark.parametrize(
+    ("request_", "seen", "left", "ended"),
+    [
+        (in_phase(Phase.REQUESTED, NOW), Seen(slots_missing=1), 15 * MINUTE, Phase.STEADY),
+        (in_phase(Phase.PROBATION, NOW), REACHED, 10 * MINUTE, Phase.STEADY),
+    ],
+    ids=["rescale-timeout", "probation"],
+)
+def test_no_phase_waits_for_a_clock_that_was_set_back(request_: Request, seen: Seen, left: int, ended: Phase) -> None:
+    """A clock that is set back by a day ends a phase neither sooner nor a day later."""
+    back = NOW - 24 * HOUR
+    looked, taken = advance(request_, seen, POLICY, back)
+    assert taken == ()
+    looked, taken = advance(looked, seen, POLICY, back + left - 1)
+    assert taken == ()
+    _, taken = advance(looked, seen, POLICY, back + left)
+    assert taken[-1].now is ended
 
 
 def test_restarts_on_the_way_up_are_one_rescale() -> None:

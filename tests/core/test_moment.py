@@ -41,6 +41,12 @@ def test_waiting_can_be_switched_off() -> None:
     assert moment(RHYTHM, NOW, grows=False, lags=False, policy=off, now=NOW) is Moment.SEND
 
 
+def test_no_wait_lasts_until_a_clock_that_was_set_back_has_caught_up() -> None:
+    """Wanted since a time that lies far ahead a rescale has waited enough."""
+    ahead = NOW + 24 * 60 * MINUTE
+    assert moment(RHYTHM, ahead, grows=True, lags=False, policy=POLICY, now=NOW) is Moment.SEND_LATE
+
+
 def test_the_wait_is_an_interval_and_a_duration_within_limits() -> None:
     """At most checkpoint-wait.max, and 2 min while the lag grows, unless the former is less."""
     slow = replace(RHYTHM, interval=30 * MINUTE)

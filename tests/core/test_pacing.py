@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from autoscaler.core.pacing import (
     DAY,
     Wish,
-    backed_off_until,
-    bad_until,
+    backed_off_for,
+    bad_for,
     due,
     known_requirements,
     lost,
@@ -48,7 +48,7 @@ def adopted(at: int) -> Request:
 def test_nothing_asked_before_is_no_objection() -> None:
     """A job of which nothing is remembered may be rescaled."""
     assert why([]) is why([], DOWN) is None
-    assert trial_of([]) is known_requirements([]) is backed_off_until([], POLICY) is None
+    assert trial_of([]) is known_requirements([]) is backed_off_for([], POLICY) is None
 
 
 def test_somebody_elses_change_is_kept_for_a_while() -> None:
@@ -97,17 +97,17 @@ def test_a_bad_target_is_not_tried_again_for_a_time_that_doubles() -> None:
     assert why([first], replace(UP, target={"s": 2, "w": 5})) is None
     assert why([rolled_back(NOW - 6 * HOUR)]) is None
     for count, hours in ((1, 6), (2, 12), (3, 24), (4, 48), (9, 48)):
-        assert bad_until([rolled_back(NOW)] * count, TARGET, POLICY) == NOW + hours * HOUR
+        assert bad_for([rolled_back(NOW)] * count, TARGET, POLICY) == (NOW, hours * HOUR)
     assert why([first], bad_target_memory=0) is None
 
 
 def test_a_roll_back_tells_what_was_undone_although_that_was_not_stored() -> None:
     """A daemon may die before it stores what became of a request; the roll-back that follows it is proof enough."""
     asked, undone = closed(NOW - 2 * HOUR), closed(NOW - HOUR, kind=RequestKind.ROLL_BACK, target=BEFORE)
-    assert bad_until([asked, undone], TARGET, POLICY) == NOW + 5 * HOUR
-    assert bad_until([asked], TARGET, POLICY) is None
+    assert bad_for([asked, undone], TARGET, POLICY) == (NOW - HOUR, 6 * HOUR)
+    assert bad_for([asked], TARGET, POLICY) is None
     another = closed(NOW - HOUR, kind=RequestKind.ROLL_BACK, target={"s": 1, "w": 1})
-    assert bad_until([asked, another], TARGET, POLICY) is None
+    assert bad_for([asked, another], TARGET, POLICY) is None
     further = replace(UP, target={"s": 2, "w": 6})
     assert why([rolled_back(NOW - 3 * HOUR), asked, undone], further) is Reason.KNOWN_BAD
 
@@ -139,8 +139,32 @@ def test_what_was_not_granted_is_not_asked_again_at_once() -> None:
     assert why([refused], replace(UP, slots_wanted=2)) is None
     assert why([refused], back_off=0) is None
     unknown = replace(refused, outcome=None)
-    assert backed_off_until([unknown], POLICY) == NOW + MINUTE
-    assert backed_off_until([refused] * 30, POLICY) == NOW - 9 * MINUTE + 6 * HOUR
+    assert backed_off_for([unknown], POLICY) == (NOW - 9 * MINUTE, 10 * MINUTE)
+    assert backed_off_for([refused] * 30, POLICY) == (NOW - 9 * MINUTE, 6 * HOUR)
+
+
+AHEAD = 3 * DAY  # the record's clock was wrong, and has been set right
+
+
+@pytest.mark.parametrize(
+    ("past", "wish"),
+    [
+        pytest.param([closed(NOW + AHEAD, kind=RequestKind.ADOPT, state=RequestState.ADOPTED)], UP, id="adopted"),
+        pytest.param([], replace(UP, unasked=(NOW + AHEAD,) * 3), id="flapping"),
+        pytest.param([rolled_back(NOW + AHEAD)], UP, id="known-bad"),
+        pytest.param([rolled_back(NOW + AHEAD), rolled_back(NOW + AHEAD, target={"s": 2, "w": 3})], UP, id="twice"),
+        pytest.param([closed(NOW + AHEAD, RequestState.TIMED_OUT)], UP, id="not-granted"),
+        pytest.param([closed(NOW + AHEAD)], DOWN, id="gap"),
+        pytest.param([closed(NOW + AHEAD)] * 6, UP, id="budget"),
+    ],
+)
+def test_nothing_waits_for_a_clock_that_was_set_back_to_catch_up(past: list[Request], wish: Wish) -> None:
+    """A record of a time that lies farther ahead than it would hold a job holds it no longer; a nearer one does."""
+    assert why(past, wish) is None
+    near = [replace(each, decided_at=NOW + MINUTE, sent_at=NOW + MINUTE) for each in past]
+    near = [each if each.outcome is None else replace(each, outcome=replace(each.outcome, at=NOW + 1)) for each in near]
+    near = [replace(each, life=replace(each.life, since=NOW + MINUTE)) for each in near]
+    assert why(near, replace(wish, unasked=tuple(NOW + MINUTE for _ in wish.unasked))) is not None
 
 
 @pytest.mark.parametrize(
@@ -291,6 +315,6 @@ def test_the_budget_is_never_broken_silently(past: list[Request], wish: Wish) ->
 @given(_pasts)
 def test_a_bad_target_is_never_tried_in_its_time(past: list[Request]) -> None:
     """However many rules agree, none lets a target through that is known to be bad."""
-    until = bad_until(past, TARGET, POLICY)
-    if until is not None and until > NOW:
+    span = bad_for(past, TARGET, POLICY)
+    if span is not None and span.until > NOW:
         assert objection(past, BEHIND, POLICY, NOW) is not None

@@ -17,10 +17,10 @@ from autoscaler.loop.asks import Ask, Asks, Turn
 from autoscaler.loop.claims import Holder
 from autoscaler.loop.contract import task_manager_shape
 from autoscaler.loop.release import likely_cause, release_time
-from autoscaler.loop.survey import Promise, Survey, supply_of
+from autoscaler.loop.survey import Promise, Survey, Surveyor, supply_of
 from autoscaler.model import Cluster, Policy, Resource
 from tests.adapters.recorded import yarn
-from tests.loop.world import T0, a_node
+from tests.loop.world import T0, World, a_node
 
 CONFIG = parse_configuration(yarn("flink_jobmanager_config"))
 SHAPE = task_manager_shape(CONFIG)
@@ -292,6 +292,19 @@ def test_a_large_request_goes_alone() -> None:
     assert asks.enter(small, policy, T0) is not None
     assert asks.enter(a_turn(3, queue="another"), policy, T0) is None
     assert asks.enter(large, policy, T0 + 60_000) is None
+
+
+def test_nothing_asked_for_counts_until_a_clock_that_was_set_back_has_caught_up(world: World) -> None:
+    """What was asked, promised and surveyed at times that lie a day ahead is over: by a clock set right since."""
+    back = T0 - 86_400_000
+    asks = Asks(flying=dict)
+    asks.sent(an_ask(new=10))
+    assert asks.enter(a_turn(3, behind_s=99.0, new=9), ONE, T0) is not None
+    assert asks.enter(a_turn(2), ONE, back) is None
+    assert asks.look({"application_1": 1}, back) != []
+    surveyor = Surveyor(world.environment)
+    assert surveyor.survey(T0, T0 - 1_000) is surveyor.survey(T0 - 5, T0 - 1_000)
+    assert surveyor.survey(back, back).at == back
 
 
 # ------------------------------------------------------------------ why nothing came back
