@@ -405,12 +405,13 @@ def _in_order(vertices: Iterable[Mapping[str, Any]], nodes: Iterable[Mapping[str
 
 
 def _vertex(vertex: Mapping[str, Any], inputs: tuple[Input, ...]) -> Vertex:
-    group = vertex.get("slotSharingGroupId")
+    """Read one vertex; a maximum of -1 is none that is known, so that more than it has may be refused."""
+    group, maximum = vertex.get("slotSharingGroupId"), int(vertex["maxParallelism"])
     return Vertex(
         id=intern(vertex["id"]),
         name=intern(str(vertex.get("name", ""))),
         parallelism=int(vertex["parallelism"]),
-        max_parallelism=int(vertex["maxParallelism"]),
+        max_parallelism=maximum if maximum > 0 else int(vertex["parallelism"]),
         inputs=inputs,
         finished=vertex.get("status") == "FINISHED",
         slot_sharing_group=intern(str(group)) if group else None,

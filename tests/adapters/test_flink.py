@@ -281,6 +281,14 @@ def test_two_edges_from_one_vertex_are_one() -> None:
     assert inputs == (Input(id="a", ship_strategy="FORWARD"), Input(id="b", ship_strategy="HASH"))
 
 
+@pytest.mark.parametrize(("sent", "most"), [(128, 128), (-1, 1), (0, 1)])
+def test_a_largest_parallelism_that_is_not_set_is_the_present_one(sent: int, most: int) -> None:
+    """Flink writes -1 for what is not set; a vertex of which no more is known than what it runs at is not grown."""
+    document = with_plan({"id": "a"})
+    document["vertices"][0]["maxParallelism"] = sent
+    assert parse_job(document).topology.vertices[0].max_parallelism == most
+
+
 def test_an_order_that_is_right_is_kept() -> None:
     """Vertices that come in order stay as they are."""
     document = with_plan(
