@@ -39,6 +39,7 @@ from autoscaler.model import (
 METER_SPAN: Millis = 60_000  # Flink's meters divide by 60 s from the first second of an attempt, so they ramp up from 0
 STANDS_STILL = 3  # times as long as a JobManager that is asked goes on with what it fetched from its TaskManagers
 LIST_AGAIN_EVERY = 5  # passes, for a source whose connector has not registered pendingRecords yet
+COUNT_AGAIN_EVERY = 30  # passes, for a source with a subtask for each partition: a topic may have been given more
 FINISHED = VertexSample(load=0.0, accumulated_busy_ms=0.0, records_in=0.0, records_out=0.0, records_in_per_s=0.0)
 FINISHED_SOURCE = VertexSample(
     load=0.0, accumulated_busy_ms=0.0, records_in=0.0, records_out=0.0, lag=0.0, observed_tpr=math.inf
@@ -64,7 +65,8 @@ class _Known:
 
 class Observer:
     """Reads one job. Metric names are listed on first sight, after each restart, when a read finds one missing, and
-    now and then for sources without pendingRecords, which Kafka registers with the first record it fetches."""
+    now and then for sources without pendingRecords, which Kafka registers with the first record it fetches, and for
+    those that have no more partitions than subtasks."""
 
     def __init__(self, flink: Flink, job_id: str, fetched_every: Millis = FETCHED_EVERY) -> None:
         self._flink = flink
@@ -162,7 +164,9 @@ class Observer:
             return {}
         known = self._names.get(vertex.id)
         waiting = known is not None and vertex.is_source and not known.has_pending
-        listed_now = known is None or (waiting and self._passes % LIST_AGAIN_EVERY == 0)
+        spent = known is not None and known.partitions is not None and vertex.parallelism >= known.partitions
+        every = LIST_AGAIN_EVERY if waiting else COUNT_AGAIN_EVERY
+        listed_now = known is None or ((waiting or spent) and self._passes % every == 0)
         if known is None or listed_now:
             known = self._list(vertex, aggregator)
         aggregates = wanted_aggregates(aggregator)

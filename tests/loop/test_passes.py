@@ -159,6 +159,29 @@ def spoiled(metric: str, value: Aggregate | None) -> object:
     return spoil
 
 
+def test_partitions_a_topic_is_given_later_are_found(world: World) -> None:
+    """A source with a subtask for each partition is looked at again now and then: it may read more of them by now."""
+    job = world.add_job()
+    partitions = 1
+
+    def with_partitions(vertex: VertexId, found: Metrics) -> Metrics:
+        name = "Source__orders.KafkaSourceReader.topic.t.partition.{}.currentOffset"
+        return found | ({name.format(n): Aggregate(sum=1.0) for n in range(partitions)} if vertex == SOURCE else {})
+
+    job.spoil = with_partitions
+    world.start()
+    world.run(100)
+    window = world.store.window(KEY, 0)
+    assert window is not None
+    assert [vertex.source_partitions for vertex in window.topology.vertices] == [1, None]
+    listed, partitions = len(world.flink.times("names")), 2
+    world.run(700)
+    window = world.store.window(KEY, 0)
+    assert window is not None
+    assert [vertex.source_partitions for vertex in window.topology.vertices] == [2, None]
+    assert len(world.flink.times("names")) == listed + 1, "with more partitions than subtasks it is not asked again"
+
+
 @pytest.mark.parametrize("metric", ["busyTimeMsPerSecond", "numRecordsIn", "pendingRecords"])
 @pytest.mark.parametrize("value", [Aggregate(), None], ids=["not-a-number", "absent"])
 def test_metrics_that_say_nothing_scale_nothing_down(world: World, metric: str, value: Aggregate | None) -> None:
