@@ -143,11 +143,13 @@ def busy_time_by_counter(all_subtasks: float | None, vertex: Vertex, policy: Pol
 def is_behind(source: Measured, policy: Policy) -> bool:
     """Is this a source with a backlog: ``lag / records_in per s`` above the threshold in whole seconds?
 
-    A lag that nobody reads (rate 0) is a backlog however small; no lag at rate 0 and an unknown rate are not.
+    No lag at rate 0 and an unknown rate are none. A lag that nobody reads (rate 0) is one however small; with extras
+    only above as many records as the threshold has seconds, as an idle topic may show a few for ever.
     """
     if source.inputs or not source.lag or source.records_in is None:
         return False
-    return quotient(source.lag, source.records_in) > policy.backlog_lag_threshold // 1000
+    reads = 1.0 if policy.extras and source.records_in == 0.0 else source.records_in
+    return quotient(source.lag, reads) > policy.backlog_lag_threshold // 1000
 
 
 def rates_must_be_known(sources: Sequence[Measured], policy: Policy) -> None:

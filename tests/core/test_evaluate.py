@@ -80,6 +80,18 @@ def test_a_source_without_rates_cannot_be_evaluated(values: Values) -> None:
         evaluated(values={"a": values})
 
 
+@pytest.mark.parametrize(("lag", "behind"), [(300.0, False), (301.0, True)])
+def test_a_few_records_that_nobody_reads_hold_no_job(lag: float, behind: bool) -> None:
+    """With extras an idle topic that shows some lag for ever, as a transactional one does, keeps nothing from
+    shrinking; without them any lag at rate 0 is a backlog."""
+    idle: Values = {"records_in": 7.0, "lag": lag}
+    for extras in (True, False):
+        found = evaluated(
+            a_vertex("a"), a_vertex("b"), values={"a": idle}, extras=extras, backlog_lag_threshold=5 * MINUTE
+        )
+        assert (found["b"].scale_down_threshold == math.inf) is (behind or not extras)
+
+
 UNKNOWN: Values = {"records_in": None, "lag": None}
 SILENT: Values = UNKNOWN | {"records_out": 0.0}
 INCOMPLETE: Values = UNKNOWN | {"records_out": None}
