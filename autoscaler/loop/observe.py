@@ -39,7 +39,7 @@ from autoscaler.model import (
 METER_SPAN: Millis = 60_000  # Flink's meters divide by 60 s from the first second of an attempt, so they ramp up from 0
 STANDS_STILL = 3  # times as long as a JobManager that is asked goes on with what it fetched from its TaskManagers
 LIST_AGAIN_EVERY = 5  # passes, for a source whose connector has not registered pendingRecords yet
-COUNT_AGAIN_EVERY = 30  # passes, for a source with a subtask for each partition: a topic may have been given more
+COUNT_AGAIN_EVERY = 30  # passes, for a source that lags with a subtask for each partition: there may be more by now
 FINISHED = VertexSample(load=0.0, accumulated_busy_ms=0.0, records_in=0.0, records_out=0.0, records_in_per_s=0.0)
 FINISHED_SOURCE = VertexSample(
     load=0.0, accumulated_busy_ms=0.0, records_in=0.0, records_out=0.0, lag=0.0, observed_tpr=math.inf
@@ -66,7 +66,7 @@ class _Known:
 class Observer:
     """Reads one job. Metric names are listed on first sight, after each restart, when a read finds one missing, and
     now and then for sources without pendingRecords, which Kafka registers with the first record it fetches, and for
-    those that have no more partitions than subtasks."""
+    those that lag with no more partitions than subtasks."""
 
     def __init__(self, flink: Flink, job_id: str, fetched_every: Millis = FETCHED_EVERY) -> None:
         self._flink = flink
@@ -133,7 +133,8 @@ class Observer:
         """``metered`` is whether per-second meters span their full minute; until then counters alone tell rates."""
         if vertex.finished:
             return FINISHED_SOURCE if vertex.is_source else FINISHED
-        metrics, counters = self._metrics(vertex, policy.busy_time_aggregator), details.counters[vertex.id]
+        lags = _lags(vertex, policy, earlier)
+        metrics, counters = self._metrics(vertex, policy.busy_time_aggregator, lags=lags), details.counters[vertex.id]
         if metrics is None:
             doubts.append(f"no metrics of {vertex.name}")
         else:
@@ -157,14 +158,14 @@ class Observer:
             )
         )
 
-    def _metrics(self, vertex: Vertex, aggregator: BusyTimeAggregator) -> Mapping[str, Aggregate] | None:
+    def _metrics(self, vertex: Vertex, aggregator: BusyTimeAggregator, *, lags: bool) -> Mapping[str, Aggregate] | None:
         """Read the vertex's metrics; names are listed once more when one of them is no longer there."""
         lean = aggregator is BusyTimeAggregator.AVG and not vertex.is_source
         if lean:
             return {}
         known = self._names.get(vertex.id)
         waiting = known is not None and vertex.is_source and not known.has_pending
-        spent = known is not None and known.partitions is not None and vertex.parallelism >= known.partitions
+        spent = known is not None and known.partitions is not None and vertex.parallelism >= known.partitions and lags
         every = LIST_AGAIN_EVERY if waiting else COUNT_AGAIN_EVERY
         listed_now = known is None or ((waiting or spent) and self._passes % every == 0)
         if known is None or listed_now:
@@ -190,6 +191,14 @@ class Observer:
             del self._names[vertex_id]  # nothing was reported yet: list again next time
             return None
         return self._flink.metrics(self._job_id, vertex_id, known.wanted, aggregates)
+
+
+def _lags(vertex: Vertex, policy: Policy, earlier: Sequence[Sample]) -> bool:
+    """Whether a source was behind when it was measured last, by more than the time from which its rate is observed."""
+    last = earlier[-1].vertices.get(vertex.id) if earlier else None
+    if last is None or last.lag is None:
+        return False
+    return last.lag * 1000 > (last.records_in_per_s or 0.0) * policy.observed_tpr_lag_threshold
 
 
 def _spent_ms(details: JobDetails) -> float | None:

@@ -159,26 +159,33 @@ def spoiled(metric: str, value: Aggregate | None) -> object:
     return spoil
 
 
-def test_partitions_a_topic_is_given_later_are_found(world: World) -> None:
-    """A source with a subtask for each partition is looked at again now and then: it may read more of them by now."""
-    job = world.add_job()
-    partitions = 1
+def test_partitions_a_topic_is_given_later_are_found_once_they_are_missed(world: World) -> None:
+    """A source that lags with a subtask for each partition is looked at again now and then, any other is not."""
+    job = world.add_job(config=ADAPTIVE | {"job.autoscaler.scaling.enabled": "false"})
+    partitions, behind = 1, 0.0
 
     def with_partitions(vertex: VertexId, found: Metrics) -> Metrics:
         name = "Source__orders.KafkaSourceReader.topic.t.partition.{}.currentOffset"
-        return found | ({name.format(n): Aggregate(sum=1.0) for n in range(partitions)} if vertex == SOURCE else {})
+        if vertex != SOURCE:
+            return found
+        offsets = {name.format(n): Aggregate(sum=1.0) for n in range(partitions)}
+        return found | offsets | {"Source__orders.pendingRecords": Aggregate(sum=behind)}
+
+    def known_partitions() -> list[int | None]:
+        window = world.store.window(KEY, 0)
+        assert window is not None
+        return [vertex.source_partitions for vertex in window.topology.vertices]
 
     job.spoil = with_partitions
     world.start()
     world.run(100)
-    window = world.store.window(KEY, 0)
-    assert window is not None
-    assert [vertex.source_partitions for vertex in window.topology.vertices] == [1, None]
     listed, partitions = len(world.flink.times("names")), 2
     world.run(700)
-    window = world.store.window(KEY, 0)
-    assert window is not None
-    assert [vertex.source_partitions for vertex in window.topology.vertices] == [2, None]
+    assert known_partitions() == [1, None]
+    assert len(world.flink.times("names")) == listed, "one that keeps up was asked again"
+    behind = 20_000.0  # 50 s of what arrives
+    world.run(1400)
+    assert known_partitions() == [2, None]
     assert len(world.flink.times("names")) == listed + 1, "with more partitions than subtasks it is not asked again"
 
 
