@@ -2,9 +2,10 @@
 # preflight.sh python|lab: finds what this machine lacks before anything starts.
 #
 #   python  Python 3.11 or newer; prints the path of the one to use
-#   lab     what the lab needs: JDK 17, Maven, free memory, free ports
+#   lab     what the lab needs: the same Python, JDK 17, Maven, free memory, free ports
 #
-# As root a missing JDK or Maven is installed, after the command is printed; NO_INSTALL=1 refuses.
+# As root a missing JDK or Maven is installed, after the command is printed and unless something else is in the way;
+# NO_INSTALL=1 refuses.
 # Exit codes: 0 all is there, 1 a problem (said on stderr), 2 wrong usage,
 #             3 no JDK or Maven and it may not be installed: the caller can leave the lab out.
 set -u
@@ -89,11 +90,16 @@ say_how_to_install() {
     complain "  Amazon Linux 2023:  dnf install -y java-17-amazon-corretto-devel maven"
 }
 
+# Argument: 1 if there are other problems; then nothing is installed.
 check_java() {
     if ! has_java_and_maven; then
         if [ "${NO_INSTALL:-}" = 1 ] || [ "$(id -u)" != 0 ]; then
             say_how_to_install
             return 3
+        fi
+        if [ "$1" != 0 ]; then
+            complain "no JDK 17 or no Maven: they are installed once nothing else is in the way"
+            return 1
         fi
         if ! install_java_and_maven || ! has_java_and_maven; then
             complain "the installation did not bring a JDK 17 and Maven"
@@ -157,15 +163,21 @@ check_ports() {
     return "$busy"
 }
 
+# All that is wrong is said at once. Without Python nothing works; without a JDK the caller may go on without the lab.
 check_lab() {
-    check_java || return
+    python=0
+    check_python >/dev/null || python=1
+    problems=$python
     if lab_is_running; then
         printf '%s\n' "the lab in $lab_home runs already"
-        return 0
+    else
+        check_memory || problems=1
+        check_ports || problems=1
     fi
-    problems=0
-    check_memory || problems=1
-    check_ports || problems=1
+    check_java "$problems"
+    java=$?
+    [ "$python" = 0 ] || return 1
+    [ "$java" = 0 ] || return "$java"
     return "$problems"
 }
 

@@ -15,6 +15,7 @@ from autoscaler.loop.asks import Asks
 from autoscaler.loop.claims import Claimed, Claims, Holder
 from autoscaler.loop.commanded import Commanded
 from autoscaler.loop.job import JobLoop
+from autoscaler.loop.others import ended
 from autoscaler.loop.ports import Environment, Lane
 from autoscaler.loop.storing import tolerated
 from autoscaler.loop.survey import Surveyor
@@ -24,6 +25,7 @@ FORGET_AFTER: Millis = 24 * 3_600_000  # a job resubmitted within a day goes on 
 RETAIN_EVERY: Millis = 600_000
 LONGEST_BACK_OFF: Millis = 30_000
 ASK_AT_ONCE_AFTER: Millis = 5_000
+NOT_ADMITTED = "the settings' filter no longer admits the application"
 
 
 class Fleet:
@@ -168,7 +170,8 @@ class Fleet:
             self._part_from(loop, f"the application ended ({state})")
             self._mark_absent(loop.application.id, now)
         elif not self._env.yarn.admits(application):
-            self._part_from(loop, "the settings' filter no longer admits the application")
+            self._part_from(loop, NOT_ADMITTED)
+            self._show_no_longer(loop.application.id, now)
         else:
             loop.renew(replace(application, tracking_url=loop.application.tracking_url), now)
 
@@ -216,6 +219,8 @@ class Fleet:
                     continue
                 if application is None or application.is_terminal:
                     self._mark_absent(application_id, now)
+                elif not self._env.yarn.admits(application):
+                    self._show_no_longer(application_id, now)
 
     def _mark_absent(self, application_id: str, now: Millis) -> None:
         """Note that an application's jobs are gone, and close the requests nobody will watch any more."""
@@ -223,13 +228,21 @@ class Fleet:
             for status in self._env.memory.statuses():
                 if status.application_id == application_id:
                     self._env.memory.mark_absent(status.key, now)
-            self._close_requests(lambda request: request.application_id == application_id, now)
+            self._close_requests(lambda request: request.application_id == application_id, "the job is gone", now)
 
-    def _close_requests(self, orphaned: Callable[[Request], bool], now: Millis) -> None:
+    def _show_no_longer(self, application_id: str, now: Millis) -> None:
+        """Let an application go on that is none of ours any more: its jobs' history is kept."""
+        with tolerated(self._env):
+            for status in self._env.memory.statuses():
+                if status.application_id == application_id and status.state != "ENDED":
+                    self._env.memory.save_status(ended(status, NOT_ADMITTED, now))
+            self._close_requests(lambda request: request.application_id == application_id, NOT_ADMITTED, now)
+
+    def _close_requests(self, orphaned: Callable[[Request], bool], why: str, now: Millis) -> None:
         watched = {job.watch.open.id for job in self.jobs() if job.watch.open is not None}
         for request in self._env.memory.open_requests():
             if request.id not in watched and orphaned(request):
-                self._env.memory.update_request(action.not_achieved(request, {}, "the job is gone", now))
+                self._env.memory.update_request(action.not_achieved(request, {}, why, now))
 
     def _application_failed(self, error: ClusterError) -> None:
         """A time-out may mean that the ResourceManager is down, for the proxy asks it first: find out at once."""
@@ -255,7 +268,7 @@ class Fleet:
                 for key, since in self._env.memory.absent().items():
                     if now - since >= FORGET_AFTER:
                         self._env.memory.forget(key)
-                self._close_requests(lambda request: now - request.decided_at >= FORGET_AFTER, now)
+                self._close_requests(lambda request: now - request.decided_at >= FORGET_AFTER, "the job is gone", now)
                 self._env.memory.retain(now)
         except Exception as error:
             self._env.journal.error("retention failed", error)

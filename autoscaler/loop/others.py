@@ -10,6 +10,8 @@ from autoscaler.loop.ports import Environment
 from autoscaler.loop.storing import tolerated
 from autoscaler.model import JobStatus, Millis, Reason
 
+LISTED_NO_LONGER = "Flink lists the job no longer: it ended, or runs under another id"
+
 
 class Others:
     """What is listed of an application beside the jobs that are ours."""
@@ -87,7 +89,7 @@ class Others:
             self._troubled = {job_id for job_id in self._troubled if job_id in running}
         with tolerated(self._env):
             for status in statuses:
-                self._env.memory.save_status(ended(status, now))
+                self._env.memory.save_status(ended(status, LISTED_NO_LONGER, now))
                 if self._env.memory.window(status.key, 0) is None:
                     self._env.memory.mark_absent(status.key, now)
         return gone
@@ -103,7 +105,6 @@ class Others:
                 self._env.memory.forget(shown.key)
 
 
-def ended(status: JobStatus, now: Millis) -> JobStatus:
-    """How a job is shown that Flink lists no longer."""
-    why = "Flink lists the job no longer: it ended, or runs under another id"
+def ended(status: JobStatus, why: str, now: Millis) -> JobStatus:
+    """How a job is kept that is shown no longer."""
     return replace(status, state="ENDED", reason=Reason.NOT_RUNNING, detail=why, at=now, since=now)

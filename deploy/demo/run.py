@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TextIO
 
 from lab import Lab, LabError
+from lab.signals import end_as_by_ctrl_c, end_undisturbed
 from rich.console import Console
 from rich.live import Live
 
@@ -33,7 +32,7 @@ class DaemonEnded(Exception):  # noqa: N818 - it says what happened
 
 def main() -> int:
     """Play the story once."""
-    signal.signal(signal.SIGTERM, interrupt)
+    end_as_by_ctrl_c()
     say = Console(stderr=True).print if sys.stderr.isatty() else _say
     lab = Lab(say=lambda line: say(line))
     # beside the lab's other data, which each start of the lab begins anew
@@ -53,8 +52,7 @@ def main() -> int:
         say(f"run: {error}")
         return 1
     finally:
-        # a second Ctrl-C must not leave half of the lab behind
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        end_undisturbed()
         daemon.stop()
         lab.down()
     return told(promises)
@@ -65,10 +63,6 @@ def told(promises: Sequence[Promise]) -> int:
     for promise in promises:
         print(f"{'kept' if promise.kept else 'BROKEN':7} {promise.text}: {promise.evidence}")
     return 0 if all(promise.kept for promise in promises) else 1
-
-
-def interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _say(line: str) -> None:

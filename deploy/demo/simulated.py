@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -12,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.request import urlopen
 
+from lab.signals import end_as_by_ctrl_c, end_undisturbed
 from lab.story import Phase
 
 from demo.daemon import Daemon
-from demo.run import AUTOSCALER, DaemonEnded, Story, interrupt, told
+from demo.run import AUTOSCALER, DaemonEnded, Story, told
+from demo.verdict import Promise
 
 SCENARIO = Path(__file__).with_name("simulated.yaml")
 SPEED = 12
@@ -38,13 +39,16 @@ class SimulatedStage:
             text=True,
             start_new_session=True,
         )
+
+    def wait_until_up(self) -> str:
+        """Return its address; apart from the start, so that whoever is interrupted meanwhile can end it."""
         assert self._process.stdout is not None
         said = self._process.stdout.readline()
         found = re.search(r"http://\S+\d", said)
         if found is None:
-            self.stop()
             raise RuntimeError(f"the simulated cluster did not start: {said.strip()}")
         self.url = found[0]
+        return self.url
 
     def set_rates(self, rates: Mapping[str, float]) -> None:
         """The scenario has them."""
@@ -63,27 +67,32 @@ class SimulatedStage:
 
 def main() -> int:
     """Play the story once; 0 only if every promise was kept."""
-    signal.signal(signal.SIGTERM, interrupt)
-    with tempfile.TemporaryDirectory(prefix="autoscaler-demo-") as folder:
-        home = Path(folder)
-        stage = SimulatedStage()
-        settings = {"cluster": "simulated", "resource_managers": f"[{stage.url}]", "discovery_interval": "5 s"}
-        settings |= {"flink_conf": "null", "http": "{port: 0}"}
-        daemon = Daemon(home, AUTOSCALER, home / "autoscaler.log", settings)
-        try:
-            daemon.start()
-            promises = Story(stage, daemon).play(sys.stdout)
-        except KeyboardInterrupt:
-            print("interrupted; cleaning up ...", file=sys.stderr)
-            return 130
-        except DaemonEnded as error:
-            print(f"demo: {error}", file=sys.stderr)
-            return 1
-        finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            daemon.stop()
-            stage.stop()
-    return told(promises)
+    end_as_by_ctrl_c()
+    stage = SimulatedStage()
+    try:
+        with tempfile.TemporaryDirectory(prefix="autoscaler-demo-") as folder:
+            return told(_play(Path(folder), stage))
+    except KeyboardInterrupt:
+        print("interrupted; cleaning up ...", file=sys.stderr)
+        return 130
+    except DaemonEnded as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    finally:
+        end_undisturbed()
+        stage.stop()
+
+
+def _play(home: Path, stage: SimulatedStage) -> list[Promise]:
+    settings = {"cluster": "simulated", "resource_managers": f"[{stage.wait_until_up()}]", "discovery_interval": "5 s"}
+    settings |= {"flink_conf": "null", "http": "{port: 0}"}
+    daemon = Daemon(home, AUTOSCALER, home / "autoscaler.log", settings)
+    try:
+        daemon.start()
+        return Story(stage, daemon).play(sys.stdout)
+    finally:
+        end_undisturbed()
+        daemon.stop()
 
 
 if __name__ == "__main__":

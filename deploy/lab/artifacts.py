@@ -169,12 +169,15 @@ def _run_maven(jars: JarSet, folder: Path, log: Path, say: Say) -> None:
         log.open("w", encoding="utf-8") as output,
         subprocess.Popen(command, stdout=output, stderr=output, env=environment) as maven,
     ):
-        while maven.poll() is None:
-            time.sleep(0.1)
-            if time.monotonic() - told >= PROGRESS_SECONDS:
-                told = time.monotonic()
-                done = downloaded_megabytes(log.read_text(encoding="utf-8", errors="replace").splitlines())
-                say(f"{jars.name}: {min(done, jars.megabytes):.0f} of about {jars.megabytes} MB")
+        try:
+            while maven.poll() is None:
+                time.sleep(0.1)
+                if time.monotonic() - told >= PROGRESS_SECONDS:
+                    told = time.monotonic()
+                    done = downloaded_megabytes(log.read_text(encoding="utf-8", errors="replace").splitlines())
+                    say(f"{jars.name}: {min(done, jars.megabytes):.0f} of about {jars.megabytes} MB")
+        finally:
+            maven.terminate()  # if it has not ended, who waits for it was interrupted
     if maven.returncode:
         raise LabError(f"Maven could not get {jars.name}; the end of {log}:\n{last_lines(log)}")
     size = sum(jar.stat().st_size for jar in folder.glob("jars/*.jar")) / 1e6

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from pathlib import Path
 from lab.lab import NODE_MEMORY_MB, Lab
 from lab.layout import LabError
 from lab.load import ALL
+from lab.signals import end_as_by_ctrl_c
 from lab.status import render
 from lab.story import STORY_FILE, Story
 
@@ -24,8 +24,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Do what the command line says; 0 if it worked, 1 if not, 130 after Ctrl-C."""
     arguments = _parser().parse_args(words)
     command: Callable[[argparse.Namespace], None] = arguments.run
-    # A polite request to end cleans up as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_as_by_ctrl_c()
     try:
         command(arguments)
     except LabError as error:

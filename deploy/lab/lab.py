@@ -316,7 +316,7 @@ class Lab:
 
     def set_rates(self, rates: Mapping[str, float]) -> None:
         """Set the records per second of these topics; the others stay as they are."""
-        if not self.layout.options.is_file():
+        if self._processes.get("load") is None:
             raise LabError("there is no lab to put load on; start it first (up)")
         load.write_rates(self.layout.rates, {**load.read_rates(self.layout.rates), **rates})
 

@@ -150,7 +150,8 @@ class Processes:
         """Start a process that outlives this one; its output is appended to its log."""
         process = self._launch(name, command, environment)
         if process is None:
-            raise LabError(f"{name} ended at once")
+            log = self.log(name)
+            raise LabError(f"{name} ended at once; the end of {log}:\n{last_lines(log)}")
         return process
 
     def _launch(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Process | None:

@@ -119,10 +119,16 @@ def test_a_folder_that_yarn_cannot_use_is_refused(home: str) -> None:
         Layout.from_environment(Path(home))
 
 
-def test_a_load_without_a_lab_is_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`load` says that no lab runs, and fails."""
+@pytest.mark.parametrize("was_there", [False, True])
+def test_a_load_without_a_lab_is_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], was_there: bool
+) -> None:
+    """`load` says that no lab runs, never or not any more, and fails."""
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    if was_there:
+        Layout.from_environment(tmp_path).options.write_text("{}", encoding="utf-8")
     assert main(["load", "100"]) == 1
+    assert "there is no lab to put load on" in capsys.readouterr().err
 
 
 def test_down_without_a_lab_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

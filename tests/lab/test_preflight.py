@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,17 @@ def bare(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def running_lab(tmp_path: Path) -> Iterator[Path]:
+    """Return the home of what looks like a running lab, so that what else runs on this machine does not matter."""
+    home = tmp_path / "lab"
+    (home / "pid").mkdir(parents=True)
+    wait = [sys.executable, "-c", "import sys; sys.stdin.read()", f"{home}/part"]
+    with subprocess.Popen(wait, stdin=subprocess.PIPE) as part:
+        (home / "pid" / "part").write_text(f'{{"pid": {part.pid}}}', encoding="utf-8")
+        yield home
+
+
 def add_program(folder: Path, name: str, text: str) -> None:
     file = folder / name
     file.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
@@ -42,8 +53,11 @@ def add_program(folder: Path, name: str, text: str) -> None:
 
 
 def run(what: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the script; with this Python, unless the environment says otherwise."""
     command = ["/bin/sh", str(SCRIPT), what]
-    return subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, env={"PYTHON": sys.executable, **environment}, capture_output=True, text=True, check=False
+    )
 
 
 def a_jdk(folder: Path) -> Path:
@@ -65,7 +79,7 @@ def test_the_python_that_was_asked_for_is_taken(bare: Path) -> None:
 def test_no_python_gives_the_commands_to_get_one(bare: Path) -> None:
     """Without a new enough Python the message has the command for Debian and for Amazon Linux."""
     add_program(bare, "python3", "exit 1")
-    done = run("python", {"PATH": str(bare)})
+    done = run("python", {"PATH": str(bare), "PYTHON": ""})
     assert done.returncode == 1
     assert "apt-get install" in done.stderr
     assert "dnf install" in done.stderr
@@ -81,20 +95,43 @@ def test_a_missing_maven_may_be_refused(bare: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root installs")
 @pytest.mark.parametrize("installer", ["apt-get", "dnf"])
-def test_root_installs_what_is_missing_and_says_how(bare: Path, tmp_path: Path, installer: str) -> None:
+def test_root_installs_what_is_missing_and_says_how(
+    bare: Path, tmp_path: Path, running_lab: Path, installer: str
+) -> None:
     """The command is printed first, and then Maven is there."""
     add_program(bare, installer, f'echo "{installer} $*"; touch {bare}/mvn; chmod +x {bare}/mvn')
-    done = run("lab", {"PATH": str(bare), "JAVA_HOME": str(a_jdk(tmp_path / "jdk")), "LAB_HOME": str(tmp_path)})
+    done = run("lab", {"PATH": str(bare), "JAVA_HOME": str(a_jdk(tmp_path / "jdk")), "LAB_HOME": str(running_lab)})
+    assert done.returncode == 0
     assert f"installing them: {installer}" in done.stdout
     assert f"Maven: {bare}/mvn" in done.stdout
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root installs")
-def test_an_installation_that_fails_leaves_the_lab_out(bare: Path, tmp_path: Path) -> None:
+def test_an_installation_that_fails_leaves_the_lab_out(bare: Path, tmp_path: Path, running_lab: Path) -> None:
     """When the installer fails, the commands are given, and the caller can go on without the lab."""
     add_program(bare, "apt-get", "exit 100")
-    done = run("lab", {"PATH": str(bare), "JAVA_HOME": str(a_jdk(tmp_path / "jdk"))})
+    done = run("lab", {"PATH": str(bare), "JAVA_HOME": str(a_jdk(tmp_path / "jdk")), "LAB_HOME": str(running_lab)})
     assert done.returncode == 3
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root installs")
+def test_nothing_is_installed_while_something_else_is_missing(bare: Path, running_lab: Path) -> None:
+    """Without a usable Python no JDK is fetched: both are said at once, and the exit code is 1."""
+    add_program(bare, "python3", "exit 1")
+    add_program(bare, "apt-get", f"touch {bare}/installed")
+    done = run("lab", {"PATH": str(bare), "PYTHON": "", "LAB_HOME": str(running_lab)})
+    assert done.returncode == 1
+    assert "no Python 3.11 or newer" in done.stderr
+    assert "no JDK 17 or no Maven" in done.stderr
+    assert not (bare / "installed").exists()
+
+
+def test_a_missing_python_is_said_with_a_missing_maven(bare: Path, running_lab: Path) -> None:
+    """Where nothing is installed, leaving the lab out is not offered to who has no Python either."""
+    done = run("lab", {"PATH": str(bare), "PYTHON": "", "LAB_HOME": str(running_lab), "NO_INSTALL": "1"})
+    assert done.returncode == 1
+    assert "no Python 3.11 or newer" in done.stderr
+    assert "the lab needs a JDK 17" in done.stderr
 
 
 def test_the_port_list_is_the_labs() -> None:

@@ -376,6 +376,32 @@ def test_applications_the_filter_no_longer_admits_are_left_alone(world: World) -
     assert world.store.absent() == {}
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_new_settings_leave_out_is_shown_no_longer(world: World, restarted: bool) -> None:
+    """Narrowed by SIGHUP or a restart, the filter leaves no job that looks watched, nor a request nobody follows."""
+    world.add_job(rate=1_600.0)
+    world.start()
+    world.run(63)
+    assert world.requests()[0].state is RequestState.SENT
+    world.flink.fail = Transient("timeout", "no answer")  # so that no job is taken up before the filter is applied
+    world.yarn.unwanted.add(world.application.id)
+    if restarted:
+        world.restart()
+    else:
+        world.fleet.obey(world.orders, 30_000, world.time.now)
+    world.run(5)
+    shown = {str(s.key): (s.state, s.detail) for s in world.store.statuses()}
+    assert shown["orders-app/orders"] == ("ENDED", "the settings' filter no longer admits the application")
+    assert {state for state, _ in shown.values()} == {"ENDED"}
+    assert world.requests()[0].state is RequestState.NOT_ACHIEVED
+    assert world.store.absent() == {}
+    world.flink.fail = None
+    world.yarn.unwanted.clear()
+    world.run(100)
+    assert world.status().state == "RUNNING"
+    assert world.status() in world.store.statuses()
+
+
 # ------------------------------------------------------------------ attempts
 
 
