@@ -109,9 +109,7 @@ def _most(store: Store, status: JobStatus) -> Mapping[VertexId, int]:
     return {} if window is None else {vertex.id: vertex.max_parallelism for vertex in window.topology.vertices}
 
 
-def _pinned(
-    text: str, vertices: Sequence[VertexStatus], most: Mapping[VertexId, int], job: str
-) -> tuple[str, int]:
+def _pinned(text: str, vertices: Sequence[VertexStatus], most: Mapping[VertexId, int], job: str) -> tuple[str, int]:
     """Return the vertex and the parallelism that ``VERTEX=N`` means; the vertex by its name, or by its id where others
     have the same name. ``most`` is what Flink takes at the most. Raises CommandError."""
     name, equals, number = text.rpartition("=")

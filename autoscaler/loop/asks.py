@@ -153,9 +153,7 @@ class Asks:
         flying = sum(shrinks or not turn.shrinks for shrinks in under_way.values())
         if not most or flying + ahead < most:
             return None
-        return (
-            f"{flying} of at most {most} rescales are under way (yarn.fleet.rescales-in-flight), {ahead} go first"
-        )
+        return f"{flying} of at most {most} rescales are under way (yarn.fleet.rescales-in-flight), {ahead} go first"
 
     def _rush(self, turn: Turn, ahead: Iterable[Turn], policy: Policy, now: Millis) -> str | None:
         most = policy.task_managers_per_minute
