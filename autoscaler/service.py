@@ -410,7 +410,7 @@ def _instant(at: Millis) -> str:
 
 def parsed_rules(settings: Settings) -> Rules:
     """The settings' rules. Raises SettingsError with everything that is wrong with them."""
-    rules = parse_rules([dict(rule) for rule in settings.rules], settings.source, settings.rule_lines)
+    rules = parse_rules([dict(rule) for rule in settings.rules], settings.rules_source, settings.rule_lines)
     if rules.problems:
         raise SettingsError("\n".join(str(problem) for problem in rules.problems))
     return rules

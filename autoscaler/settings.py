@@ -209,6 +209,12 @@ class Settings(BaseSettings):
         return str(self._file or "the environment")
 
     @property
+    def rules_source(self) -> str:
+        """Where the rules stand, for messages."""
+        variable = _variable(["rules"])
+        return f"environment variable {variable}" if variable in os.environ else self.source
+
+    @property
     def rule_lines(self) -> tuple[int, ...]:
         """Where in the file each rule begins; empty if the rules come from the environment."""
         return self._rule_lines
@@ -335,7 +341,7 @@ def _validated(content: dict[str, Any], file: Path | None, node: yaml.Node | Non
     except ValidationError as error:
         raise SettingsError("\n".join(_problem(e, file, node) for e in error.errors())) from error
     except UnreadableVariable as error:
-        raise SettingsError(f"environment variable: {error}; write it as JSON") from error
+        raise SettingsError(_unreadable(error)) from error
     settings._warnings = tuple(_suspicious_durations(settings, content, file, node))
     if file is not None:
         settings._file = file
@@ -343,6 +349,12 @@ def _validated(content: dict[str, Any], file: Path | None, node: yaml.Node | Non
             lines = (_line_of(node, ("rules", index)) for index in range(len(settings.rules)))
             settings._rule_lines = tuple(line for line in lines if line is not None)
     return settings
+
+
+def _unreadable(error: UnreadableVariable) -> str:
+    """The library names the field alone, in quotes."""
+    name = str(error).partition('"')[2].partition('"')[0]
+    return f"environment variable {_variable([name])}: not JSON ({error.__cause__}); write `{name}` as JSON in one line"
 
 
 def _suspicious_durations(
@@ -385,7 +397,8 @@ def _problem(error: Any, file: Path | None, node: yaml.Node | None) -> str:
     source = _written_in(where, file, node)
     if error["type"] == "extra_forbidden":
         return f"{source}: unknown setting `{key}`{_meant(where)}; the known ones are in conf/autoscaler.yaml"
-    message = str(error["msg"]).removeprefix("Value error, ")
+    is_list = error["type"] == "tuple_type"  # a list to everybody but Python
+    message = "expected a list" if is_list else str(error["msg"]).removeprefix("Value error, ")
     return f"{source}: `{key}` is {error['input']!r}: {message}"
 
 

@@ -389,18 +389,17 @@ def _in_order(vertices: Iterable[Mapping[str, Any]], nodes: Iterable[Mapping[str
     The plan's order is from the sinks in some versions and from the sources in others.
     """
     edges = {node["id"]: _inputs(node) for node in nodes}
-    waiting = {vertex["id"]: _vertex(vertex, edges.get(vertex["id"], ())) for vertex in vertices}
-    known = set(waiting)
+    waiting = {vertex["id"]: _vertex(vertex, edges[vertex["id"]]) for vertex in vertices}
     ordered: list[Vertex] = []
     placed: set[VertexId] = set()
     while waiting:
         left = len(waiting)
         for vertex in list(waiting.values()):
-            if all(edge.id in placed or edge.id not in known for edge in vertex.inputs):
+            if all(edge.id in placed for edge in vertex.inputs):
                 ordered.append(waiting.pop(vertex.id))
                 placed.add(vertex.id)
         if len(waiting) == left:
-            raise ValueError("the plan goes round in a circle")
+            raise ValueError("the plan goes round in a circle, or from vertices that are not listed")
     return tuple(ordered)
 
 

@@ -358,7 +358,7 @@ def failure(method: str, url: str, reply: Reply) -> ClusterError:
         if reply.status < 400:
             return error
         document = {"errors": [reply.body.decode("utf-8", "replace")]}  # a torn complaint is still one
-    return _complaint(where, reply.status, document)
+    return _complaint(f"{_where(method, url)}: {reply.status}", reply.status, document)
 
 
 def put_answer(url: str, reply: Reply) -> PutAnswer:

@@ -7,13 +7,13 @@ give commands.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autoscaler.commands.naming import job_called
 from autoscaler.commands.output import clock_time, complain, print_json, print_table, say
 from autoscaler.loop import VALIDATORS
-from autoscaler.model import Command, JobKey, Millis, VertexStatus
+from autoscaler.model import Command, JobKey, JobStatus, Millis, VertexId, VertexStatus
 from autoscaler.options import GrammarError, Severity, check_value, parse_duration
 from autoscaler.options.commands import (
     PIN,
@@ -31,6 +31,7 @@ from autoscaler.telemetry.sentences import short_name, short_names
 SCALING = "scaling.enabled"
 SHORTEST: Millis = 1_000
 LARGEST = 32_768  # Flink's own limit
+LATELY: Millis = 3_600_000
 _TYPED = "the command line"
 _COLUMNS = ("job", "option", "value", "by", "since", "until", "why")
 
@@ -75,8 +76,10 @@ def pin(store: Store, operator: Operator, job: str, wanted: Sequence[str], terms
         if is_pattern(job):
             raise CommandError(f"{job} means many jobs, whose vertices are not the same; name one job")
         target = target_of(job, known_jobs(store, operator))
-        vertices = [v for status in store.statuses() if str(status.key) == target for v in status.vertices]
-        given = [_pinned(text, vertices, target) for text in wanted]
+        about = [status for status in store.statuses() if str(status.key) == target]
+        vertices = [vertex for status in about for vertex in status.vertices]
+        most = {name: number for status in about for name, number in _most(store, status).items()}
+        given = [_pinned(text, vertices, most, target) for text in wanted]
         for name, parallelism in given:
             _give(store, _command(operator, target, (PIN + name, str(parallelism)), terms))
     except CommandError as error:
@@ -100,9 +103,15 @@ def unpin(store: Store, operator: Operator, job: str) -> int:
     return 0 if gone else 1
 
 
-def _pinned(text: str, vertices: Sequence[VertexStatus], job: str) -> tuple[str, int]:
+def _most(store: Store, status: JobStatus) -> Mapping[VertexId, int]:
+    """Return the maximum parallelism of a job's vertices; nothing of one that was not measured lately."""
+    window = store.window(status.key, status.at - LATELY)
+    return {} if window is None else {vertex.id: vertex.max_parallelism for vertex in window.topology.vertices}
+
+
+def _pinned(text: str, vertices: Sequence[VertexStatus], most: Mapping[VertexId, int], job: str) -> tuple[str, int]:
     """Return the vertex and the parallelism that ``VERTEX=N`` means; the vertex by its name, or by its id where others
-    have the same name. Raises CommandError."""
+    have the same name. ``most`` is what Flink takes at the most. Raises CommandError."""
     name, equals, number = text.rpartition("=")
     if not equals or not re.fullmatch("[0-9]{1,5}", number) or not 1 <= int(number) <= LARGEST:
         raise CommandError(f"{text!r} is not VERTEX=N with a parallelism of at least 1 and at most {LARGEST}")
@@ -115,6 +124,10 @@ def _pinned(text: str, vertices: Sequence[VertexStatus], job: str) -> tuple[str,
         names = ", ".join(shown.values()) or "none, it was not measured yet"
         raise CommandError(f"no vertex is called {name!r} in {job}; it has: {names}")
     (vertex,) = found
+    if int(number) > most.get(vertex.id, LARGEST):
+        raise CommandError(
+            f"{name} of {job} has a maximum parallelism of {most[vertex.id]}; Flink would refuse {number}"
+        )
     alike = [v for v in vertices if v.name == vertex.name]
     return vertex.id if len(alike) > 1 else vertex.name, int(number)
 

@@ -28,6 +28,7 @@ FIRST_LOOKS: tuple[Millis, ...] = (1_000, 2_000, 4_000)
 LOOK_EVERY: Millis = 5_000
 SCHEDULER = "jobmanager.adaptive-scheduler."
 PUT_TIMEOUT_S = 8.0  # a stop waits for a PUT on the wire and must not take longer than 10 s
+UNDERWAY_AT_MOST: Millis = 60_000  # by then the proxy has given up what it passes on, and Flink was told or not
 
 Objection = tuple[Reason, str]
 
@@ -114,9 +115,13 @@ def are_ours(live: Mapping[VertexId, Bounds], known: Request) -> bool:
 def was_not_carried_out(known: Request, live: Mapping[VertexId, Bounds]) -> bool:
     """Whether the requirements are still those from before a request whose answer is not certain, and whose target
     was never seen either."""
-    uncertain = known.answer is not None and known.answer.startswith(PutResult.UNCERTAIN.value.lower())
     seen = any(step.now in (Phase.APPLIED, Phase.PARTIAL) for step in known.transitions)
-    return uncertain and not seen and dict(live) == dict(known.former) != dict(known.requirements)
+    return is_uncertain(known) and not seen and dict(live) == dict(known.former) != dict(known.requirements)
+
+
+def is_uncertain(request: Request) -> bool:
+    """Whether the answer to a request left open if Flink has it."""
+    return request.answer is not None and request.answer.startswith(PutResult.UNCERTAIN.value.lower())
 
 
 def shrinks(request: Request) -> bool:
@@ -144,6 +149,12 @@ def settled(request: Request, live: Mapping[VertexId, Bounds]) -> Request:
     if dict(live) == dict(request.requirements):
         return replace(request, state=RequestState.SENT, sent_at=request.sent_at or request.decided_at)
     return replace(request, state=RequestState.VOID, answer="the job's requirements are not those of the intent")
+
+
+def never_arrived(request: Request, now: Millis) -> Request:
+    """A request closed of which the live requirements tell that Flink has never had it; another one may be sent."""
+    void = replace(request, state=RequestState.VOID, answer=f"not carried out, {request.answer}")
+    return entered(void, Phase.STEADY, "the requirements are still those from before", now)
 
 
 def next_look(sent_at: Millis, now: Millis) -> Millis:

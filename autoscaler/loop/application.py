@@ -193,7 +193,8 @@ class ApplicationLoop:
         try:
             wait = self._visited(self._env.clock())
         except Exception as error:  # one application must not stop the others, whatever it does
-            self._env.journal.error("application failed", error, application_id=self.application.id)
+            subject = f"visit {self.application.id}"
+            self._env.journal.crashed(subject, "application failed", error, application_id=self.application.id)
         finally:
             with self._lock:
                 self._visiting = False
@@ -210,6 +211,7 @@ class ApplicationLoop:
             return self._failed(error, now)
         self._failures = 0
         self._env.journal.over(self.application.id, "the application answers again", id=self.application.id)
+        self._env.journal.over(f"visit {self.application.id}", "the application is looked at again")
         return wait
 
     def _inspect(self, now: Millis) -> Millis:
@@ -303,12 +305,13 @@ class ApplicationLoop:
             except Gone:
                 continue  # it ended meanwhile
             except ClusterError as error:
-                self.others.trouble(overview.id)
-                self._list_due, trouble = True, trouble or error
+                self._list_troubled(overview, Reason.UNREACHABLE, str(error), now)
+                trouble = trouble or error
             except Exception as error:
-                self.others.trouble(overview.id)
-                self._list_due = True
-                self._env.journal.error("job cannot be taken up", error, job=overview.name, job_id=overview.id)
+                detail = f"unexpected {type(error).__name__}: {error}"
+                self._list_troubled(overview, Reason.ERROR, detail, now)
+                about = f"taking up {overview.id}"
+                self._env.journal.crashed(about, "job cannot be taken up", error, job=overview.name, job_id=overview.id)
         if trouble is not None:
             raise trouble
         return wait
@@ -325,10 +328,17 @@ class ApplicationLoop:
                 self.vanished(job, f"the job was started anew and runs under another id, {overview.id}")
         return False
 
+    def _list_troubled(self, overview: JobOverview, reason: Reason, detail: str, now: Millis) -> None:
+        """List a job that cannot be taken up, by the name it has as far as it is known, and have that tried again."""
+        self._list_due = True
+        orders = self._fleet.orders()
+        subject = self._subject(orders, overview, resolve(self._layers(orders, overview, {}), orders.profile))
+        self.others.trouble(undecided_status(subject, overview.state, reason, detail, now, None))
+
     def _take_up_one(self, overview: JobOverview, now: Millis) -> None:
         assert self._flink is not None
         orders = self._fleet.orders()
-        layers = self._layers(orders, overview)
+        layers = self._layers(orders, overview, self._flink.job_parameters(overview.id))
         subject = self._subject(orders, overview, resolve(layers, orders.profile))
         commands = self._fleet.commands(subject.key)
         agreed = self._agreement(orders, overview, [*layers, *command_layers(commands)])
@@ -356,7 +366,7 @@ class ApplicationLoop:
             self._under[overview.id] = (subject.key, commands)
             former = self._former.pop(overview.id, None)
             loop = self.jobs[overview.id] = JobLoop(self._env, surroundings, subject, agreed, former)
-        self.others.taken_up(overview.id)
+        self.others.taken_up(overview.id, subject.key, now)
         loop.start(now, spread=orders.spread)
 
     def _neighbours(self, job_id: str, now: Millis) -> Neighbours:
@@ -369,10 +379,8 @@ class ApplicationLoop:
             strangers=len(demands) < len(others) or bool(self.others.known()),
         )
 
-    def _layers(self, orders: Orders, overview: JobOverview) -> list[Layer]:
+    def _layers(self, orders: Orders, overview: JobOverview, parameters: Mapping[str, str]) -> list[Layer]:
         """What is said of a job, but for the commands, which are found by the name that follows from it."""
-        assert self._flink is not None
-        parameters = self._flink.job_parameters(overview.id)
         return [
             *orders.below(),
             layer_of(f"application {self.application.id}", self._config, submitted=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from autoscaler.core.capacity import Refusals
@@ -48,11 +48,14 @@ class Turn:
         return not self.mends, not self.shrinks, -self.behind_s, self.who
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Waiting:
+    """``in_rush`` is whether it waits for TaskManagers that others asked for, and not for their rescales to end."""
+
     turn: Turn
     since: Millis
     patience: Millis
+    in_rush: bool
 
 
 @dataclass(slots=True)
@@ -134,31 +137,31 @@ class Asks:
                 for who, each in self._waiting.items()
                 if abs(now - each.since) < each.patience and who != turn.who
             }
-            ahead = [each.turn for each in self._waiting.values() if each.turn.rank < turn.rank]
-            why = self._crowd(turn, ahead, policy) or self._rush(turn, ahead, policy, now)
+            ahead = [each for each in self._waiting.values() if each.turn.rank < turn.rank]
+            crowd = self._crowd(turn, sum(not each.in_rush for each in ahead), policy)
+            why = crowd or self._rush(turn, [each.turn for each in ahead], policy, now)
             if why is None:
                 self._going[turn.who] = turn.shrinks
             else:
                 # Who does not come back in time, for whatever reason, must not be waited for.
                 patience = 2 * policy.decision_interval + 10_000
-                self._waiting[turn.who] = _Waiting(turn=turn, since=now, patience=patience)
+                self._waiting[turn.who] = _Waiting(turn=turn, since=now, patience=patience, in_rush=crowd is None)
             return why
 
     def leave(self, who: Holder) -> None:
         with self._lock:
             self._going.pop(who, None)
 
-    def _crowd(self, turn: Turn, ahead: Collection[Turn], policy: Policy) -> str | None:
+    def _crowd(self, turn: Turn, ahead: int, policy: Policy) -> str | None:
         """A scale-down waits for others of its kind alone: it may make the very room that the rest waits for. A
-        roll-back waits for none, as a rescale may be under way for a quarter of an hour while its job suffers."""
+        roll-back waits for none, as a rescale may be under way for a quarter of an hour while its job suffers. Of those
+        who go first none counts that may not go yet, or one queue's rush would hold the jobs of all others."""
         most = 0 if turn.mends else policy.rescales_in_flight
         under_way = {**self.flying(), **self._going} if most else {}
         flying = sum(shrinks or not turn.shrinks for shrinks in under_way.values())
-        if not most or flying + len(ahead) < most:
+        if not most or flying + ahead < most:
             return None
-        return (
-            f"{flying} of at most {most} rescales are under way (yarn.fleet.rescales-in-flight), {len(ahead)} go first"
-        )
+        return f"{flying} of at most {most} rescales are under way (yarn.fleet.rescales-in-flight), {ahead} go first"
 
     def _rush(self, turn: Turn, ahead: Iterable[Turn], policy: Policy, now: Millis) -> str | None:
         most = policy.task_managers_per_minute

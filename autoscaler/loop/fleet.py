@@ -111,13 +111,14 @@ class Fleet:
             if self._env.leadership.review():
                 self._begin_to_act(now)
             self._meet(running, now)
+            self._env.journal.over("discovery", "discovery succeeds again")
         except ClusterError as error:
             self._failures += 1
             wait = min(1_000 * 2 ** min(self._failures - 1, 5), LONGEST_BACK_OFF, self.discovery_interval)
             self._down_since = self._down_since or now
             self._not_answered(error)
         except Exception as error:  # the next discovery may find what this one stumbled over gone
-            self._env.journal.error("discovery failed", error)
+            self._env.journal.crashed("discovery", "discovery failed", error)
         finally:
             self._env.scheduler.at(self._env.clock() + wait, self._discover, name="discovery", lane=Lane.DISCOVERY)
 
@@ -271,7 +272,7 @@ class Fleet:
                 self._close_requests(lambda request: now - request.decided_at >= FORGET_AFTER, "the job is gone", now)
                 self._env.memory.retain(now)
         except Exception as error:
-            self._env.journal.error("retention failed", error)
+            self._env.journal.crashed("retention", "retention failed", error)
         finally:
             self._env.scheduler.at(now + RETAIN_EVERY, self._retain, name="retention", lane=Lane.DISCOVERY)
 

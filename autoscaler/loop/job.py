@@ -113,6 +113,10 @@ class JobLoop:
         return self._notice.status
 
     @property
+    def _name(self) -> str:
+        return f"{self.subject.application.id}/{self.subject.job_id}"
+
+    @property
     def busy(self) -> bool:
         """Whether a step runs now; one that runs while its loop is retired finishes, and may be sending."""
         return self._turn.locked()
@@ -195,7 +199,7 @@ class JobLoop:
         self._env.scheduler.at(
             following.at,
             lambda: self._around.standing.run(lambda runs_in: self._take(following, runs_in), lane),
-            name=f"{self.subject.application.id}/{self.subject.job_id}",
+            name=self._name,
             lane=lane,
         )
 
@@ -236,11 +240,13 @@ class JobLoop:
             store_failed(self._env, error)
             return self._onward(now)
         except Exception as error:  # one job's failure must not stop the others, whatever it is
-            self._env.journal.error("pass failed", error, job=str(self.subject.key))
+            self._env.journal.crashed(f"pass {self._name}", "pass failed", error, job=str(self.subject.key))
             self._show(now, Reason.ERROR, f"unexpected {type(error).__name__}: {error}")
             return self._onward(now)
         self._failures = 0
         self._around.standing.answered()
+        if following.step != self._poke:
+            self._env.journal.over(f"pass {self._name}", "passes succeed again", job=str(self.subject.key))
         return result
 
     def _was_hasty(self, following: Following, error: ClusterError) -> bool:
@@ -291,7 +297,7 @@ class JobLoop:
         if details.kind == "BATCH":
             self._show(now, Reason.BATCH, "a batch job; only streaming jobs are scaled", mine.state)
             return self._next_pass()
-        if details.running_since is None:
+        if details.running_since is None or details.sparse:
             self._show(now, Reason.NOT_RUNNING, "the job waits for slots or is being restarted", mine.state)
             return self._next_pass()
         self._pilot.consider(self.subject, details, details.running_since, self._poked_at, now)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from autoscaler.loop.ports import Environment
 from autoscaler.loop.storing import tolerated
-from autoscaler.model import JobStatus, Millis, Reason
+from autoscaler.model import JobKey, JobStatus, Millis, Reason
 
 LISTED_NO_LONGER = "Flink lists the job no longer: it ended, or runs under another id"
 
@@ -19,7 +19,7 @@ class Others:
     def __init__(self, env: Environment) -> None:
         self._env = env
         self._listed: dict[str, JobStatus] = {}
-        self._troubled: set[str] = set()
+        self._troubled: dict[str, JobStatus] = {}
         self._application: JobStatus | None = None
         self._lock = threading.Lock()
 
@@ -30,7 +30,7 @@ class Others:
     def known(self) -> set[str]:
         """The jobs a pass need not report: those listed, and those that could not be taken up and are tried again."""
         with self._lock:
-            return self._listed.keys() | self._troubled
+            return self._listed.keys() | self._troubled.keys()
 
     @property
     def have_trouble(self) -> bool:
@@ -39,13 +39,14 @@ class Others:
 
     def statuses(self) -> list[JobStatus]:
         with self._lock:
-            return list(self._listed.values()) + ([self._application] if self._application else [])
+            listed = [*self._listed.values(), *self._troubled.values()]
+            return listed + ([self._application] if self._application else [])
 
     def add(self, status: JobStatus) -> None:
         """List a job that is not ours."""
         with self._lock:
             self._listed[status.job_id or ""] = status
-            self._troubled.discard(status.job_id or "")
+            self._troubled.pop(status.job_id or "", None)
         self._env.journal.changed_mind(status, {})
         with tolerated(self._env):
             self._env.memory.save_status(status)
@@ -56,14 +57,27 @@ class Others:
         with self._lock:
             return {job_id: self._listed.pop(job_id) for job_id in job_ids if job_id in self._listed}
 
-    def trouble(self, job_id: str) -> None:
-        """A job could not be taken up; that is tried again."""
+    def trouble(self, status: JobStatus) -> None:
+        """List a job that could not be taken up; that is tried again."""
+        job_id = status.job_id or ""
         with self._lock:
-            self._troubled.add(job_id)
+            former = self._troubled.get(job_id)
+            if former is not None and former.reason is status.reason:
+                status = replace(status, since=former.since)
+            self._troubled[job_id] = status
+        if former is None or former.reason is not status.reason:
+            self._env.journal.changed_mind(status, {})
+        with tolerated(self._env):
+            self._env.memory.save_status(status)
+            self._env.memory.present(status.key)
 
-    def taken_up(self, job_id: str) -> None:
+    def taken_up(self, job_id: str, key: JobKey, now: Millis) -> None:
+        """Take a job off the list that is ours; it may have been listed by another name, as long as it told none."""
         with self._lock:
-            self._troubled.discard(job_id)
+            former = self._troubled.pop(job_id, None)
+        if former is not None and former.key != key:
+            with tolerated(self._env):
+                self._env.memory.mark_absent(former.key, now)
 
     def show_application(self, status: JobStatus) -> None:
         """List the application itself while nothing is known of its jobs."""
@@ -84,9 +98,12 @@ class Others:
         is known of the others stays until the application ends.
         """
         with self._lock:
-            gone = [job_id for job_id in self._listed if job_id not in running]
-            statuses = [self._listed.pop(job_id) for job_id in gone]
-            self._troubled = {job_id for job_id in self._troubled if job_id in running}
+            gone: list[str] = []
+            statuses: list[JobStatus] = []
+            for listed in (self._listed, self._troubled):
+                ids = [job_id for job_id in listed if job_id not in running]
+                statuses += [listed.pop(job_id) for job_id in ids]
+                gone += ids
         with tolerated(self._env):
             for status in statuses:
                 self._env.memory.save_status(ended(status, LISTED_NO_LONGER, now))

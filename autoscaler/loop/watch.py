@@ -139,10 +139,15 @@ class Watch:
         as_before = action.runs(mine) and mine.total == sum(request.before.values())
         if as_before:
             self._last_seen_before = now
+            if self._has_never_arrived(subject, request, now):
+                self._end(action.never_arrived(request, now), now)
+                return
         moved_on = mine.total not in (0, sum(request.before.values()))
         worth_it = moved_on or mine.total == sum(request.target.values()) or self.is_overdue(policy, now)
         details = subject.flink.job(subject.job_id) if worth_it else None
         seen = self._seen(subject, request, details, running=action.runs(mine))
+        if as_before and action.is_uncertain(request):
+            self.waits_for = f"whether Flink has it is {request.answer}"
         if seen.slots_missing and self.is_overdue(policy, now) and (why := shortage()):
             seen = replace(seen, missing=f"{seen.missing}: {why}")
         moved, taken = advance(request, seen, policy, now)
@@ -152,6 +157,12 @@ class Watch:
         closed = self._outcome(subject, moved, details, taken, now)
         self._end(closed, now)
         self._judged(closed, taken)
+
+    def _has_never_arrived(self, subject: Subject, request: Request, now: Millis) -> bool:
+        """Whether a PUT without a certain answer was not carried out; asked once it can no longer be on its way."""
+        if not action.is_uncertain(request) or now - (request.sent_at or now) < action.UNDERWAY_AT_MOST:
+            return False
+        return action.was_not_carried_out(request, subject.flink.requirements(subject.job_id))
 
     def _seen(self, subject: Subject, request: Request, details: JobDetails | None, *, running: bool) -> Seen:
         """What the look told; slots are counted only where they matter, while the target does not run."""
@@ -247,7 +258,7 @@ class Watch:
         """Add to the record what somebody else did."""
         number = self._env.memory.add_request(request)
         with self._storing:
-            self._known[number] = replace(request, id=number)
+            self._remember(replace(request, id=number))
 
     def remark(self, number: int | None, note: str) -> None:
         """Add to a request's outcome what showed later."""
@@ -261,9 +272,15 @@ class Watch:
     def store(self, request: Request) -> None:
         """Keep what is known of a request, now or as soon as the store can be used again."""
         with self._storing:
-            self._known[request.id] = request
+            self._remember(request)
             self._unstored[request.id] = request
             self.store_again()
+
+    def _remember(self, request: Request) -> None:
+        """Keep as much of the record as is looked back on, as one that begins with the store does."""
+        self._known[request.id] = request
+        while len(self._known) > REMEMBERED:
+            del self._known[next(iter(self._known))]
 
     def store_again(self) -> None:
         """Store what could not be stored before, and what still goes on when the store had to begin anew."""

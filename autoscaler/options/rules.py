@@ -284,6 +284,9 @@ def _option(key: str, value: object, source: str) -> tuple[str, str]:
         # An unknown key with the prefix is a matter of the checks, as it is in every other layer.
         if is_ours(key):
             return key, text
+        if key in _VERTEX_SETTINGS:
+            needed = ", ".join(_OF_VERTICES)
+            raise _RuleError(path, f"{key} is of vertices: say which in match, by one of {needed}")
         similar = nearest(key)
         raise _RuleError(path, f"{key} is not an option" + (f"; did you mean {similar}?" if similar else ""))
     try:

@@ -53,18 +53,27 @@ class Journal:
 
         Of several causes, which may alternate, each is told once.
         """
+        if self._is_news(subject, event, cause):
+            self._log.warning(event, **facts)
+
+    def crashed(self, subject: str, event: str, error: BaseException, /, **facts: object) -> None:
+        """Tell an error that nobody expected with its trace, once for as long as it is the same."""
+        if self._is_news(subject, event, f"{type(error).__name__}: {error}"):
+            self._log.error(event, exc_info=error, **facts)
+
+    def _is_news(self, subject: str, event: str, cause: str) -> bool:
         with self._lock:
             last, causes = self._said.get(subject, ("", ()))
             causes = causes if last == event else ()
             if cause in causes:
-                return
+                return False
             self._said[subject] = (event, (*causes, cause)[-CAUSES:])
             if len(self._said) > self._subjects:
                 del self._said[next(iter(self._said))]
-        self._log.warning(event, **facts)
+            return True
 
     def over(self, subject: str, event: str, **facts: object) -> None:
-        """Say that what ``once`` warned of has ended; silent if nothing was said."""
+        """Say that what ``once`` or ``crashed`` told of has ended; silent if nothing was said."""
         with self._lock:
             if self._said.pop(subject, None) is None:
                 return

@@ -49,7 +49,8 @@ def configure_logging(form: str, level: str, stream: TextIO | None = None) -> No
     out = stream or sys.stderr
     text = form == "text" or (form == "auto" and out.isatty())
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=out.isatty())
+        # A trace with all variables in it would take seconds to write, and tell their secrets.
+        structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
         if text
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )

@@ -171,12 +171,18 @@ def _why(decision: Decision, topology: Topology) -> str:
             f"{names[hottest]} is asked for {number(e.target_rate)}/s"
             f"{f' and {number(e.catch_up_rate)}/s to catch up' if e.catch_up_rate else ''}"
             f", can do {number(e.tpr)}/s"
+            f"{f', and is {LIMIT_WORDS[Limit.EXCLUDED]}' if _is_excluded(decision, hottest) else ''}"
         )
     for limit, why in _NOT_SIZED:
         silent = [names[v] for v, s in decision.sizings.items() if limit in s.limits]
         if silent:
             parts.append(f"not sized, as {why}: {', '.join(silent)}")
     return "; ".join(parts + held) or "nothing was measured yet"
+
+
+def _is_excluded(decision: Decision, vertex: VertexId) -> bool:
+    sizing = decision.sizings.get(vertex)
+    return sizing is not None and Limit.EXCLUDED in sizing.limits
 
 
 def _hottest(evaluations: Mapping[VertexId, Evaluation], order: Iterable[VertexId]) -> VertexId | None:

@@ -203,7 +203,7 @@ BREAKS = (
         "        except StoreUnavailable as error:\n            store_failed(self._env, error)\n"
         "            return self._onward(now)\n"
         "        except Exception as error:  # one job's failure must not stop the others, whatever it is\n"
-        '            self._env.journal.error("pass failed", error, job=str(self.subject.key))\n'
+        '            self._env.journal.crashed(f"pass {self._name}", "pass failed", error, job=str(self.subject.key))\n'
         '            self._show(now, Reason.ERROR, f"unexpected {type(error).__name__}: {error}")\n'
         "            return self._onward(now)\n",
         "",

@@ -523,7 +523,19 @@ ODD: dict[str, object] = {
     "requirements of nothing": {"v": {"parallelism": None}},
     "history without times": {"history": [{"id": 1}]},
     "a circle": with_plan({"id": "a", "inputs": [edge("b")]}, {"id": "b", "inputs": [edge("a")]}),
+    "an edge from nowhere": with_plan({"id": "a", "inputs": [edge("b")]}),
 }
+
+
+def test_a_job_that_is_told_in_part_is_not_judged(stub: Stub, rest: FlinkRest) -> None:
+    """A vertex without its place in the plan is no source: who shrinks it for what it seems to read does harm."""
+    told = with_plan({"id": "a"}, {"id": "b", "inputs": [edge("a")]})
+    for part in ("plan", "vertices"):
+        document = copy.deepcopy(told)
+        (document["plan"]["nodes"] if part == "plan" else document["vertices"]).pop(0 if part == "vertices" else 1)
+        stub.answer(f"{PREFIX}/jobs/j", json_of(document))
+        with pytest.raises(Transient, match="expected Flink's form"):
+            rest.job("j")
 
 
 def failure_of(ask: Callable[[], object]) -> str | None:

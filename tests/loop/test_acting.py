@@ -8,6 +8,7 @@ import pytest
 
 from autoscaler.cluster import Checkpoints, Gone, PutAnswer, PutResult, Transient
 from autoscaler.core.lifecycle import entered
+from autoscaler.core.pacing import REMEMBERED
 from autoscaler.loop.action import answered, bounds_to_send, next_look, was_not_carried_out
 from autoscaler.model import Bounds, JobKey, Phase, Reason, RequestState
 from autoscaler.options.rules import parse_rules
@@ -294,17 +295,40 @@ def test_an_uncertain_put_is_observed_and_not_repeated(world: World) -> None:
     assert request.answer == "uncertain: no complete answer within 8 s"
 
 
-def test_an_uncertain_put_that_came_to_nothing_is_closed(world: World) -> None:
-    """If the job never changes, the request is closed when its time is up, and a new decision is free to ask."""
+def test_an_uncertain_put_that_was_not_carried_out_is_asked_again(world: World) -> None:
+    """After a minute the live requirements tell that Flink never had it: it is void, and a new decision free to ask."""
     job = busy(world)
     world.flink.broken["PUT"] = OSError("the connection broke")
-    world.run(300)
+    world.run(55)
     assert world.flink.calls.count("PUT") == 1
     assert world.status().reason is Reason.IN_FLIGHT
+    assert "whether Flink has it is uncertain: OSError: the connection broke" in world.status().detail
     world.flink.broken.clear()
-    world.run(400)
-    assert world.requests()[-1].state is RequestState.TIMED_OUT
+    world.run(90)
+    request, void = world.requests()
+    assert void.state is RequestState.VOID
+    assert void.answer == "not carried out, uncertain: OSError: the connection broke"
+    assert request.state is RequestState.ACHIEVED
     assert len(job.puts) == 1
+
+
+def test_an_uncertain_put_that_flink_has_is_waited_for(world: World) -> None:
+    """Requirements that are those of the request tell that it was carried out, however long the slots take."""
+    job = busy(world, slots=1)
+    job.put_answer = answer(PutResult.UNCERTAIN, 500, "no complete answer within 8 s")
+    world.run(300)
+    assert len(job.puts) == 1
+    assert world.status().reason is Reason.IN_FLIGHT
+
+
+def test_the_record_of_a_job_is_as_long_as_what_is_looked_back_on(world: World) -> None:
+    """However often Flink refuses, what is kept in memory of a job's requests is what a start would read again."""
+    job = busy(world)
+    job.put_answer = answer(PutResult.REJECTED, 409, "Another update is in progress")
+    world.run(1_300)
+    (loop,) = world.fleet.jobs()
+    assert len(job.puts) > REMEMBERED == len(loop.watch.past)
+    assert loop.watch.past[-1].decided_at == world.requests()[0].decided_at
 
 
 def test_an_answer_is_told_in_words() -> None:

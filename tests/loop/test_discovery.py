@@ -614,7 +614,8 @@ def test_a_job_that_fails_backs_off_on_its_own_lane(world: World) -> None:
 
 
 def test_one_job_that_cannot_be_taken_up_hides_no_other(world: World) -> None:
-    """A session's second job is scaled although the first one's configuration cannot be read, which is tried again."""
+    """A session's second job is scaled although the first one's configuration cannot be read, which is listed with the
+    reason and tried again."""
     jobs = [FakeJob(clock=world.time.clock, id=c * 32, name=f"job-{c}") for c in "12"]
     world.add(FakeFlink(jobs), name="session")
     honest = world.flink.job_parameters
@@ -628,10 +629,13 @@ def test_one_job_that_cannot_be_taken_up_hides_no_other(world: World) -> None:
     world.flink.job_parameters = parameters  # type: ignore[method-assign]
     world.start()
     world.run(100)
-    assert set(world.reasons()) == {"session/job-2"}
+    assert world.reasons() == {"session/job-1": "UNREACHABLE", "session/job-2": "STEADY"}
+    assert world.status("job-1").detail == "got 500: JobMaster initialising"
+    assert world.status("job-1").since < world.status("job-1").at
+    assert {str(status.key) for status in world.store.statuses()} == set(world.reasons())
     broken = False
     world.run(200)
-    assert set(world.reasons()) == {"session/job-1", "session/job-2"}
+    assert world.reasons() == {"session/job-1": "STEADY", "session/job-2": "STEADY"}
 
 
 def test_an_unexpected_failure_stays_with_its_job(world: World, log: Log) -> None:
@@ -641,11 +645,29 @@ def test_an_unexpected_failure_stays_with_its_job(world: World, log: Log) -> Non
     world.flink.broken["job config"] = RuntimeError("surprise")
     world.start()
     world.run(100)
-    assert world.reasons() == {"app-2/orders": "STEADY"}
-    assert "job cannot be taken up" in [line["event"] for line in log]
+    assert world.reasons() == {"orders-app/orders": "ERROR", "app-2/orders": "STEADY"}
+    assert [line["event"] for line in log].count("job cannot be taken up") == 1
     world.flink.broken.clear()
     world.run(200)
     assert len(world.reasons()) == 2
+
+
+def test_a_job_that_could_not_be_taken_up_and_ended_is_shown_so(world: World) -> None:
+    """It is not listed as one that cannot be reached for ever, nor is it once its own configuration gave it a name."""
+    jobs = [FakeJob(clock=world.time.clock, id=c * 32, name=f"job-{c}") for c in "12"]
+    world.add(FakeFlink(jobs), name="session")
+    world.flink.broken["job config"] = Transient("server-error", "got 500")
+    world.start()
+    world.run(20)
+    assert set(world.reasons().values()) == {"UNREACHABLE"}
+    jobs[0].state = "FINISHED"
+    world.flink.parameters = {jobs[1].id: {"job.autoscaler.yarn.id": "daily"}}
+    world.flink.broken.clear()
+    world.run(200)
+    assert world.reasons() == {"daily/job-2": "STEADY"}
+    stored = {str(status.key): status.reason for status in world.store.statuses()}
+    assert stored["session/job-1"] is Reason.NOT_RUNNING
+    assert {str(key) for key in world.store.absent()} == {"session/job-1", "session/job-2"}
 
 
 def test_a_job_that_vanished_before_it_was_taken_up_is_no_failure(world: World, log: Log) -> None:

@@ -307,6 +307,19 @@ def test_nothing_asked_for_counts_until_a_clock_that_was_set_back_has_caught_up(
     assert surveyor.survey(back, back).at == back
 
 
+def test_who_waits_for_a_queues_task_managers_holds_nobody_else() -> None:
+    """Rescales that wait for the minute's TaskManagers take none of the places of those that need none of them."""
+    policy = Policy(rescales_in_flight=1, task_managers_per_minute=10)
+    asks = Asks(flying=dict)
+    asks.sent(an_ask(new=10))
+    assert asks.enter(a_turn(1, behind_s=9.0), policy, T0) is not None
+    assert asks.enter(a_turn(2, queue="another"), policy, T0) is None
+    asks.leave(a_turn(2).who)
+    assert asks.enter(a_turn(3, new=0), policy, T0) is None
+    assert asks.enter(a_turn(1, behind_s=9.0), policy, T0 + 60_000) is not None  # the third is under way
+    assert "go first" in str(asks.enter(a_turn(4, queue="another"), policy, T0 + 60_000))
+
+
 # ------------------------------------------------------------------ why nothing came back
 
 

@@ -238,6 +238,7 @@ def test_a_circle_of_vertices_kept_equal_is_a_warning(pairs: list[tuple[str, str
             "did you mean job.autoscaler.metrics.window?",
             id="option",
         ),
+        pytest.param({"set": {"max": 3}}, ".set.max", "say which in match, by one of vertex, role, id", id="no-vertex"),
         pytest.param({"set": {"zzz": "1"}}, ".set.zzz", "zzz is not an option", id="no-option"),
         pytest.param({"set": {"metrics.window": "x"}}, ".set.metrics.window", "write a duration", id="value"),
         pytest.param({"set": {"metrics.window": None}}, ".set.metrics.window", "expected a text", id="null"),

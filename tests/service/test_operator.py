@@ -16,7 +16,7 @@ from autoscaler.model import Command, JobKey
 from autoscaler.store import open_existing, open_store
 from tests.adapters.stub import Stub
 from tests.service.cluster import Daemon, StubCluster, settings_file
-from tests.store.builders import a_status
+from tests.store.builders import a_sample, a_status, a_topology
 
 KEY = JobKey(cluster="default", application="shop", job="orders")
 SCALING = "job.autoscaler.scaling.enabled"
@@ -209,6 +209,19 @@ def test_what_cannot_be_pinned(
     assert run("pin", *arguments) == 2
     assert words in capsys.readouterr().err
     assert stored() == ()
+
+
+def test_more_than_the_maximum_parallelism_cannot_be_pinned(
+    run: Run, stored: Stored, tmp_path: Path, capsys: Captured
+) -> None:
+    """What Flink would refuse is refused at once, as far as the vertex was measured lately."""
+    store = open_store(f"sqlite:///{tmp_path / 'history.db'}", 1 << 30, 0).store
+    store.append_sample(KEY, a_topology(), 0, a_sample(a_status(KEY).at))
+    store.close()
+    assert run("pin", "orders", "Sink=129") == 2
+    assert "Sink of shop/orders has a maximum parallelism of 128; Flink would refuse 129" in capsys.readouterr().err
+    assert stored() == ()
+    assert run("pin", "orders", "Sink=128") == 0
 
 
 def test_unset_takes_back_one_or_all(run: Run, stored: Stored) -> None:

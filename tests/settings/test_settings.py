@@ -95,6 +95,7 @@ def test_a_number_alone_that_was_hardly_meant_is_warned_of(
     [
         ("mode: act\nmode_: x", r":2: unknown setting `mode_`, did you mean `mode`\?"),
         ("\nhttp:\n  prot: 1", r":3: unknown setting `http\.prot`, did you mean `port`\?"),
+        ("rules: none", r":1: `rules` is 'none': expected a list"),
         ("discovery_interval: soon", r":1: `discovery_interval` is 'soon'"),
         ("workers: 0", r":1: `workers` is 0"),
         ("http:\n  port: 99999", r":2: `http\.port` is 99999"),
@@ -230,7 +231,7 @@ def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     [
         ("AUTOSCALER_MODE", "x", r"environment variable AUTOSCALER_MODE: `mode` is 'x'"),
         ("AUTOSCALER_HTTP__PORT", "x", r"environment variable AUTOSCALER_HTTP__PORT: `http\.port` is 'x'"),
-        ("AUTOSCALER_RULES", "[", r"environment variable: .*rules.*write it as JSON"),
+        ("AUTOSCALER_RULES", "[", r"environment variable AUTOSCALER_RULES: not JSON .*write `rules` as JSON"),
         ("AUTOSCALER_WORKRES", "3", r"environment variable AUTOSCALER_WORKRES: .*did you mean AUTOSCALER_WORKERS\?"),
     ],
 )

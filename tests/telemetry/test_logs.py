@@ -78,6 +78,35 @@ def test_an_error_has_its_trace_in_one_json_line() -> None:
     assert "ZeroDivisionError: surprise" in json.loads(line)["exception"]
 
 
+def test_a_trace_on_a_terminal_tells_no_variables() -> None:
+    """They hold secrets, and a trace with all that a large job is made of takes longer than the job's interval."""
+    out = Terminal()
+    configure_logging("auto", "info", out)
+    try:
+        secret = "of-the-store"
+        raise ZeroDivisionError("surprise" + secret[:0])
+    except ZeroDivisionError as error:
+        Journal().error("pass failed", error)
+    assert "ZeroDivisionError: surprise" in out.getvalue()
+    assert "of-the-store" not in out.getvalue().replace('secret = "of-the-store"', "")
+
+
+def test_an_unexpected_error_is_told_once_as_long_as_it_is_the_same() -> None:
+    """What fails with every pass does not fill the disk with its trace; another error, or one that is back, is told."""
+    journal = Journal()
+    with capture_logs() as lines:
+        for error in (KeyError("a"), KeyError("a"), ValueError("a"), KeyError("a")):
+            journal.crashed("pass 1", "pass failed", error, job="orders")
+        journal.over("pass 1", "passes succeed again")
+        journal.crashed("pass 1", "pass failed", KeyError("a"), job="orders")
+    assert [repr(line.get("exc_info")) for line in lines] == [
+        "KeyError('a')",
+        "ValueError('a')",
+        "None",
+        "KeyError('a')",
+    ]
+
+
 def test_of_subjects_without_end_the_newest_are_known() -> None:
     """Memory stays bounded; what was said of an old subject is said once more at worst."""
     journal = Journal(subjects=2)

@@ -117,6 +117,13 @@ def test_every_decision_says_why(decision: Decision, text: str) -> None:
     assert explain(decision, PLAN) == text
 
 
+def test_a_vertex_that_holds_a_job_up_and_is_excluded_is_said_to_be() -> None:
+    """Who excluded the bottleneck and forgot it reads why the job is left behind."""
+    sizings = frozen({"e": Sizing(current=2, parallelism=2, limits=(Limit.EXCLUDED,))})
+    said = explain(decided(Reason.STEADY, sizings=sizings), PLAN)
+    assert said.endswith("can do 400/s, and is excluded by vertex.exclude.ids or a rule")
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_a_sentence(reason: Reason) -> None:
     """No reason leaves a user without a word."""
