@@ -34,14 +34,22 @@ class Seen:
     fare: Fare = field(default_factory=Fare)
 
 
+# A job that was paused, or had no daemon, for a whole probation may have gone through anything; one that runs after it
+# is not taken back for that.
+LOOKS_MISSED = 3
+
 Taken = tuple[Phase, str]
 Rule = Callable[[Request, Seen, Policy, Millis], Taken | None]
 
 
 def advance(request: Request, seen: Seen, policy: Policy, now: Millis) -> tuple[Request, tuple[Transition, ...]]:
     """Return the request as it is after a look, and the transitions taken, oldest first; most looks take none."""
+    unwatched = now - request.life.looked_at if request.life.looked_at else 0
     request = replace(request, life=_noted(request, seen, policy, now))
     before = len(request.transitions)
+    longest = max(policy.probation, LOOKS_MISSED * policy.decision_interval)
+    if is_on_trial(request) and seen.running and unwatched > longest:
+        request = entered(request, Phase.STEADY, f"nobody watched it for {_seconds(unwatched)}, and it runs", now)
     while (taken := RULES[request.life.phase](request, seen, policy, now)) is not None:
         request = entered(request, *taken, now)
     return request, request.transitions[before:]

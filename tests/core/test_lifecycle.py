@@ -211,6 +211,19 @@ def test_somebody_elses_change_ends_probation_without_a_fight() -> None:
     assert "somebody else" in said(on_trial(), seen, NOW + 1)
 
 
+@pytest.mark.parametrize(
+    ("running", "looked_at", "ended"),
+    [(True, NOW, Phase.STEADY), (True, NOW + 1, Phase.ROLLED_BACK), (False, NOW, Phase.ROLLED_BACK)],
+    ids=["unwatched", "watched", "does not run"],
+)
+def test_what_nobody_watched_is_not_taken_back(running: bool, looked_at: int, ended: Phase) -> None:
+    """Restarts while a job was paused or had no daemon, for longer than a probation, may be anybody's; it runs now."""
+    seen = replace(REACHED, attempt=NEW_ATTEMPT + 1, failed_checkpoints=99, running=running)
+    trial = on_trial(attempts=2, looked_at=looked_at)
+    assert phases(trial, seen, NOW + 10 * MINUTE + 1) == [ended]
+    assert ("nobody watched it for 10 min" in said(trial, seen, NOW + 10 * MINUTE + 1)) is (ended is Phase.STEADY)
+
+
 def fares(**changes: Any) -> Seen:
     return replace(REACHED, fare=replace(GOOD, **changes))
 
