@@ -46,11 +46,11 @@ def growth_ceilings(plan: Plan) -> Mapping[VertexId, Ceiling]:
     for vertex in vertices:
         if vertex.id in bottlenecks:
             ceilings.setdefault(vertex.id, Ceiling(vertex.parallelism, bottlenecks[vertex.id]))
+        elif vertex.id in feeding or vertex.id in spent:
+            ceilings.setdefault(vertex.id, Ceiling(vertex.parallelism, Limit.BOTTLENECK))
         elif vertex.source_partitions:
             most = max(vertex.parallelism, vertex.source_partitions)
             ceilings.setdefault(vertex.id, Ceiling(most, Limit.PARTITION_LIMITED))
-        if vertex.id in feeding or vertex.id in spent:
-            ceilings.setdefault(vertex.id, Ceiling(vertex.parallelism, Limit.BOTTLENECK))
     _throttled(plan, ceilings)
     return ceilings
 

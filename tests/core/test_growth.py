@@ -70,20 +70,21 @@ def test_a_counter_that_ran_backwards_limits_only_what_it_feeds() -> None:
 # ------------------------------------------------------------------ bottlenecks
 
 
-def chain(strategy: str = "REBALANCE", **values: Any) -> Window:
+def chain(strategy: str = "REBALANCE", partitions: int | None = None, **values: Any) -> Window:
     """A source ``a`` that feeds ``b`` that feeds ``c``, all busy."""
-    vertices = (a_vertex("a"), a_vertex("b", "a", strategy=strategy), a_vertex("c", "b"))
+    vertices = (a_vertex("a", source_partitions=partitions), a_vertex("b", "a", strategy=strategy), a_vertex("c", "b"))
     return a_window(*vertices, values={each: {**BUSY, **values.get(each, {})} for each in "abc"})
 
 
-def test_a_sink_that_did_not_gain_is_the_limit_of_its_path() -> None:
-    """The sink is named, and nothing before it is grown for a rate it will not take."""
-    decision = decided(chain(), "c")
+@pytest.mark.parametrize("partitions", [None, 12])
+def test_a_sink_that_did_not_gain_is_the_limit_of_its_path(partitions: int | None) -> None:
+    """The sink is named, and nothing before it is grown for a rate it will not take, whatever partitions there are."""
+    decision = decided(chain(partitions=partitions), "c")
     assert decision.reason is Reason.STEADY
-    assert limits(decision) == {
-        "a": (Limit.BOTTLENECK,),
-        "b": (Limit.BOTTLENECK,),
-        "c": (Limit.SINK_LIMITED,),
+    assert {vertex: each[-1] for vertex, each in limits(decision).items()} == {
+        "a": Limit.BOTTLENECK,
+        "b": Limit.BOTTLENECK,
+        "c": Limit.SINK_LIMITED,
     }
 
 
