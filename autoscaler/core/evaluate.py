@@ -33,6 +33,8 @@ from autoscaler.model import (
 )
 
 _NOTHING = VertexSample()
+# A subtask that always has work to do still waits now and then, for a barrier or a buffer.
+FULL_LOAD = 0.95
 
 
 class Measured(Struct, frozen=True, gc=False):
@@ -281,6 +283,11 @@ def upper_utilization(policy: Policy) -> float:
     if policy.utilization_max is not None:
         return policy.utilization_max
     return policy.utilization_target + policy.utilization_boundary
+
+
+def is_at_its_limit(load: float | None, policy: Policy) -> bool:
+    """Is a vertex as busy as it may be? One whose upper utilization is 1 is so from ``FULL_LOAD`` on."""
+    return load is not None and load >= min(FULL_LOAD, upper_utilization(policy))
 
 
 def thresholds_for(policy: Policy, *, backlog: bool) -> Thresholds:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from autoscaler.core.alignment import align, is_alignable
 from autoscaler.core.estimators import rate
-from autoscaler.core.evaluate import is_behind, measure, upper_utilization
+from autoscaler.core.evaluate import is_at_its_limit, is_behind, measure
 from autoscaler.core.facts import Plan
 from autoscaler.core.fare import grows
 from autoscaler.core.graph import has_hash_input, inputs_of, outputs_by_vertex
@@ -87,8 +87,7 @@ def bottleneck(vertex: Vertex, plan: Plan) -> Limit | None:
 
 
 def _is_at_its_limit(vertex: Vertex, plan: Plan) -> bool:
-    load = plan.evaluated.vertices[vertex.id].load
-    return load is not None and load >= min(1.0, upper_utilization(policy_of(vertex, plan.facts.policy)))
+    return is_at_its_limit(plan.evaluated.vertices[vertex.id].load, policy_of(vertex, plan.facts.policy))
 
 
 def _is_skewed(vertex: Vertex, plan: Plan) -> bool:

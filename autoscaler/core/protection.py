@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import lt
 
-from autoscaler.core.evaluate import upper_utilization
+from autoscaler.core.evaluate import is_at_its_limit
 from autoscaler.core.facts import Plan
 from autoscaler.core.fare import grows
 from autoscaler.core.graph import outputs_by_vertex
@@ -55,8 +55,8 @@ def is_doubtful(vertex: Vertex, findings: Findings) -> bool:
 
 def is_saturated(vertex: Vertex, findings: Findings) -> bool:
     """Is the vertex as busy as it may be, or busier? Then a model that wants fewer subtasks is wrong."""
-    load = findings.plan.evaluated.vertices[vertex.id].load
-    return load is not None and load >= min(1.0, upper_utilization(policy_of(vertex, findings.plan.facts.policy)))
+    plan = findings.plan
+    return is_at_its_limit(plan.evaluated.vertices[vertex.id].load, policy_of(vertex, plan.facts.policy))
 
 
 def holds_up_its_inputs(vertex: Vertex, findings: Findings) -> bool:

@@ -73,8 +73,8 @@ class Violation:
 @dataclass(slots=True)
 class Put:
     """Requirements of the daemon's that took effect; ``former`` are those before, ``present`` what the job ran at,
-    ``kind`` is what the daemon's record calls it, ``lowers`` whether it only lowers bounds to what runs.
-    ``landed_at`` is when it first ran at them, ``restarts`` how often it had restarted by then."""
+    ``kind`` is what the daemon's record calls it, under ``number``, ``lowers`` whether it only lowers bounds to what
+    runs. ``landed_at`` is when it first ran at them, ``restarts`` how often it had restarted by then."""
 
     at: Millis
     by_clock: Millis
@@ -86,6 +86,7 @@ class Put:
     generation: int
     landed_at: Millis | None = None
     restarts: int = 0
+    number: int | None = None
     lowers: bool = False
     overtaken: bool = False
 
@@ -142,8 +143,9 @@ class Observer:
             generation=job.generation,
         )
         intent = self._intent(body)
-        put.kind = None if intent is None else intent.kind
-        if intent is None:
+        if intent is not None:
+            put.kind, put.number = intent.kind, intent.id
+        else:
             self.found(LOST, f"sent without a stored intent: {self._said(put)}")
         if put.body == live and last is not None and not last.overtaken and put.body == last.body:
             self.found(LOST, f"the same requirements were sent twice: {self._said(put)}")
@@ -285,12 +287,15 @@ class Observer:
                 self.found(DOUBTFUL_GROWTH, said)
 
     def _judge_verdict(self, put: Put) -> None:
-        """What samples tell of a change takes two that are sound. Where leases count, as others have other samples."""
+        """What samples tell of a change takes two that are sound, as to the sources, which alone it is about. Where
+        leases count, as others have other samples."""
         undone = [row for row in self._rows() if row.life.phase is LifePhase.ROLLED_BACK]
         if put.kind is not RequestKind.ROLL_BACK or not undone or not self._world.leases:
             return
         verdict, began = undone[0].transitions[-1], max(self._cluster.job.running_since, self._host.jumped_at)
-        known = [doubt for sender in self.sender for doubt in sender.doubts if began < doubt.at]
+        of_sources = (None, *self._cluster.job.arrivals)
+        doubts = [doubt for sender in self.sender for doubt in sender.doubts]
+        known = [doubt for doubt in doubts if began < doubt.at and doubt.vertex in of_sources]
         doubt = behind(verdict, known)
         if doubt is not None:
             age = (verdict.at - doubt.by_clock) // 1000
@@ -338,9 +343,14 @@ class Observer:
                 self.found(BUDGET, f"rescale {spent + 1} of {self._promises.budget}, not said: {intent.reason}")
         grows = any(bound.upper > put.present.get(vertex, 0) for vertex, bound in put.body.items())
         gap = self._promises.gap_up if grows else self._promises.gap_down
-        if scales and self._age(scales[-1], put) < gap - SLACK:
-            age = self._age(scales[-1], put) // 1000
-            self.found(BUDGET, f"{age} s after another, {gap // 1000} s are between them: {self._said(put)}")
+        age = self._since_sent(scales[-1], put) if scales else gap
+        if age < gap - SLACK:
+            self.found(BUDGET, f"{age // 1000} s after another, {gap // 1000} s are between them: {self._said(put)}")
+
+    def _since_sent(self, earlier: Put, put: Put) -> Millis:
+        """How long ago another was sent, by the record too: a daemon may stand still between that and its PUT."""
+        sent_at = next((each.sent_at for each in self._rows() if each.id == earlier.number), None)
+        return max(self._age(earlier, put), put.by_clock - (sent_at or earlier.by_clock))
 
     def _decided(self) -> list[Put]:
         """The rescales so far that were decided on, oldest first, without what nobody can know of: one before a crash

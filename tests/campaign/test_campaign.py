@@ -14,7 +14,7 @@ from faults.broken import BREAKS, ROOT, Break
 from faults.doubts import Doubt, behind
 from faults.episode import play
 from faults.masters import ADDRESSES, GOOD_FOR, Masters
-from faults.observer import CAPACITY, LOST, SECOND, Observer
+from faults.observer import BUDGET, CAPACITY, LOST, SECOND, Observer
 from faults.process import HostClock
 from faults.report import read, summed, table, written
 from faults.run import main
@@ -166,6 +166,26 @@ def test_a_roll_back_takes_back_what_was_withdrawn_in_part() -> None:
     assert LOST not in watched.ask(former)
     change, withdrawal, roll_back = watched.observer.puts
     assert (change.scales, withdrawal.scales, roll_back.scales) == (True, False, False)
+
+
+@pytest.mark.parametrize(("stood_still", "early"), [(60_000, False), (0, True)], ids=["stood still", "too early"])
+def test_the_distance_of_rescales_counts_from_when_they_were_sent(stood_still: int, early: bool) -> None:
+    """A daemon that stands still between noting when it sends and its PUT keeps the distance by what it noted."""
+    watched = Watched()
+    job = watched.cluster.job
+
+    def rescale(upper: int) -> list[str]:
+        body = {vertex: Bounds(lower=1, upper=upper) for vertex in job.ids}
+        watched.intend(RequestKind.SCALE, body)
+        sent_at = watched.host.now() - stood_still
+        found = watched.ask(body)
+        stored = watched.store.requests(watched.key, 1)[0]
+        watched.store.update_request(replace(stored, sent_at=sent_at))
+        return found
+
+    rescale(2_000)
+    watched.host.time.run(watched.host.now() + watched.world.promises.gap_down - 40_000)
+    assert (BUDGET in rescale(1)) is early
 
 
 JUDGED = Transition(at=BEGAN, was=Phase.PROBATION, now=Phase.ROLLED_BACK, reason="a slot reads 70% of what it did")

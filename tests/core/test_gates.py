@@ -379,6 +379,13 @@ def test_a_saturated_vertex_is_not_shrunk() -> None:
     assert protection(busy, utilization_max=1.5)["a"] == (Limit.SATURATED,)
 
 
+@pytest.mark.parametrize(("load", "held"), [(0.95, True), (0.949, False)])
+def test_full_load_is_a_little_less_than_one(load: float, held: bool) -> None:
+    """Where the upper utilization is 1, as by default, a vertex that is as good as always busy is not shrunk."""
+    found = protection({"a": {"load": load, "records_in_per_s": 1e6}}, utilization_max=1.0)
+    assert (Limit.SATURATED in found["a"]) is held
+
+
 @pytest.mark.parametrize(("share", "held"), [(0.5, True), (0.49, False), (None, False)])
 def test_a_vertex_that_holds_up_its_input_is_not_shrunk(share: float | None, held: bool) -> None:
     """Of the outputs of a vertex that waits half of its time, the busiest is protected."""
