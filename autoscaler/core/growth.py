@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from autoscaler.core.alignment import align, is_alignable
@@ -16,7 +16,7 @@ from autoscaler.core.history import was_ineffective
 from autoscaler.core.sizing import parallelism_bounds
 from autoscaler.core.throttle import subtasks_for, throttled_rates
 from autoscaler.core.vertex_rules import policy_of
-from autoscaler.model import BusyTimeAggregator, Limit, Vertex, VertexId
+from autoscaler.model import BusyTimeAggregator, Limit, Scaling, Vertex, VertexId
 
 # A vertex whose busiest subtask is at its limit while they are, in the mean, less busy than this share of it.
 SKEWED = 0.5
@@ -51,13 +51,13 @@ def growth_ceilings(plan: Plan) -> Mapping[VertexId, Ceiling]:
         elif vertex.source_partitions:
             most = max(vertex.parallelism, vertex.source_partitions)
             ceilings.setdefault(vertex.id, Ceiling(most, Limit.PARTITION_LIMITED))
-    _throttled(plan, ceilings)
+    _throttled(plan, bottlenecks, ceilings)
     return ceilings
 
 
-def _throttled(plan: Plan, ceilings: dict[VertexId, Ceiling]) -> None:
+def _throttled(plan: Plan, bottlenecks: Collection[VertexId], ceilings: dict[VertexId, Ceiling]) -> None:
     """Limit vertices to the subtasks that what can reach them takes, where their data spreads evenly."""
-    rates = throttled_rates(plan)
+    rates = throttled_rates(plan, bottlenecks)
     for vertex in plan.facts.window.topology.vertices:
         subtasks = subtasks_for(rates[vertex.id], vertex, plan) if vertex.id in rates else math.inf
         policy = policy_of(vertex, plan.facts.policy)
@@ -72,7 +72,11 @@ def _throttled(plan: Plan, ceilings: dict[VertexId, Ceiling]) -> None:
 
 
 def bottleneck(vertex: Vertex, plan: Plan) -> Limit | None:
-    """Return what more subtasks of a vertex would not mend: its last growth did not help, and it is at its limit."""
+    """Return what more subtasks of a vertex would not mend: its last growth did not help, and it is at its limit.
+
+    Of a vertex that feeds others two growths in a row must not have helped. It may call something outside of Flink, or
+    its records may have become dearer just as it grew, which one growth alone does not tell apart.
+    """
     scalings, evaluation = plan.facts.scalings.get(vertex.id, ()), plan.evaluated.vertices[vertex.id]
     if not scalings or evaluation.tpr is None or scalings[-1].tpr is None or scalings[-1].expected_rate is None:
         return None
@@ -83,7 +87,18 @@ def bottleneck(vertex: Vertex, plan: Plan) -> Limit | None:
         return None
     if _is_skewed(vertex, plan):
         return Limit.HOT_KEY
-    return None if outputs_by_vertex(plan.facts.window.topology)[vertex.id] else Limit.SINK_LIMITED
+    if not outputs_by_vertex(plan.facts.window.topology)[vertex.id]:
+        return Limit.SINK_LIMITED
+    return Limit.INEFFECTIVE if _grew_in_vain_before(scalings, threshold) else None
+
+
+def _grew_in_vain_before(scalings: Sequence[Scaling], threshold: float) -> bool:
+    """Did the last scaling but one, from which the last went on, bring nothing either?"""
+    if len(scalings) < 2:
+        return False
+    before, last = scalings[-2:]
+    known = before.tpr is not None and before.expected_rate is not None
+    return known and was_ineffective(before, last.from_parallelism, last.tpr, threshold)
 
 
 def _is_at_its_limit(vertex: Vertex, plan: Plan) -> bool:

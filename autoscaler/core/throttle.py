@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from autoscaler.core.evaluate import edge_ratio, measure, upper_utilization
 from autoscaler.core.facts import Plan
@@ -23,13 +23,14 @@ from autoscaler.model import Vertex, VertexId
 Rates = Mapping[VertexId, float]
 
 
-def throttled_rates(plan: Plan) -> Rates:
+def throttled_rates(plan: Plan, bottlenecks: Collection[VertexId]) -> Rates:
     """Return what can reach each vertex that is held below what is asked of it; empty where nothing is held.
 
+    ``bottlenecks`` are vertices that more subtasks would not make faster.
     The tightest limit comes first: it sets the share of all sources that feed it. What they send from then on counts
     as it is where the next limit is looked for.
     """
-    limits = _limits(plan)
+    limits = _limits(plan, bottlenecks)
     if not limits:
         return {}
     flows = _flows(plan)
@@ -56,12 +57,12 @@ def subtasks_for(rate: float, vertex: Vertex, plan: Plan) -> float:
     return quotient(rate, each) if each > 0 else math.inf
 
 
-def _limits(plan: Plan) -> Rates:
-    """Return what the vertices can do that have all the subtasks they can have, and are asked for more."""
+def _limits(plan: Plan, bottlenecks: Collection[VertexId]) -> Rates:
+    """Return what the vertices can do that have all the subtasks they can have or use, and are asked for more."""
     return {
         vertex.id: rate
         for vertex in plan.facts.window.topology.vertices
-        if (rate := _most(vertex, plan)) is not None and rate < _asked(vertex, plan)
+        if (rate := _most(vertex, plan, bottlenecks)) is not None and rate < _asked(vertex, plan)
     }
 
 
@@ -71,7 +72,7 @@ def _asked(vertex: Vertex, plan: Plan) -> float:
     return (evaluation.target_rate or 0.0) + (evaluation.catch_up_rate or 0.0)
 
 
-def _most(vertex: Vertex, plan: Plan) -> float | None:
+def _most(vertex: Vertex, plan: Plan, bottlenecks: Collection[VertexId]) -> float | None:
     """Return what a vertex can do that cannot be grown, as far as its numbers tell: not in doubt, nor while it has
     little to do, and never by what it would do with subtasks it has not got yet."""
     policy, evaluation = policy_of(vertex, plan.facts.policy), plan.evaluated.vertices[vertex.id]
@@ -79,6 +80,7 @@ def _most(vertex: Vertex, plan: Plan) -> float | None:
         return None
     _, upper = parallelism_bounds(vertex, policy)
     grows = vertex.parallelism < min(upper, vertex.source_partitions or upper)
+    grows = grows and vertex.id not in bottlenecks
     return None if grows and why_untouchable(vertex, plan) is None else evaluation.tpr
 
 

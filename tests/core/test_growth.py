@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from autoscaler.model import Alignment, BusyTimeAggregator, Decision, History, Limit, Reason, VertexRule, Window
+from autoscaler.model import (
+    Alignment,
+    BusyTimeAggregator,
+    Decision,
+    History,
+    Limit,
+    Reason,
+    Scaling,
+    VertexRule,
+    Window,
+)
 from tests.core.builders import MINUTE, NOW, a_decision, a_scaling, a_vertex, a_window, counter
 
 BUSY = {"load": 1.0, "accumulated_busy_ms": counter(4_000)}
@@ -108,6 +118,37 @@ def test_what_is_no_bottleneck(window: Window, scaled: tuple[str, ...], history:
         limit for each in decision.sizings.values() for limit in each.limits
     }
     assert decision.parallelism["a"] > 4
+
+
+# From 1 to 2 it gained as little.
+IN_VAIN_BEFORE = structs.replace(IN_VAIN, at=NOW - 40 * MINUTE, from_parallelism=1, to_parallelism=2)
+
+
+@pytest.mark.parametrize(
+    ("before", "held"),
+    [
+        (IN_VAIN_BEFORE, True),
+        (None, False),
+        (structs.replace(IN_VAIN_BEFORE, tpr=500.0, expected_rate=1_000.0), False),
+        (structs.replace(IN_VAIN_BEFORE, to_parallelism=3), False),
+        (structs.replace(IN_VAIN_BEFORE, tpr=None), False),
+        (structs.replace(IN_VAIN_BEFORE, expected_rate=None), False),
+    ],
+    ids=["twice in vain", "once", "it gained before", "somebody else shrank it", "rate unknown", "not expected"],
+)
+def test_a_vertex_in_the_middle_that_did_not_gain_twice_is_the_limit_of_its_job(
+    before: Scaling | None, held: bool
+) -> None:
+    """What waits for something outside of Flink is not grown to its largest parallelism step by step, nor what it feeds
+    for records that will not come."""
+    window = chain(a=GROWING, c={"load": 0.9})
+    past = History(scalings={"b": tuple(each for each in (before, IN_VAIN) if each is not None)})
+    decision = a_decision(window, past, extras=True, scale_up_grace_period=0)
+    assert (decision.parallelism["b"] == 4) is held
+    if held:
+        last = {vertex: each[-1] for vertex, each in limits(decision).items()}
+        assert last == {"a": Limit.BOTTLENECK, "b": Limit.INEFFECTIVE, "c": Limit.BOTTLENECK}
+        assert decision.parallelism["a"] == 4
 
 
 def test_a_hot_key_is_named() -> None:
