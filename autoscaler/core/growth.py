@@ -93,12 +93,12 @@ def bottleneck(vertex: Vertex, plan: Plan) -> Limit | None:
 
 
 def _grew_in_vain_before(scalings: Sequence[Scaling], threshold: float) -> bool:
-    """Did the last scaling but one, from which the last went on, bring nothing either?"""
-    if len(scalings) < 2:
+    """Did the scaling from which the last went on bring nothing either? Others between them may have been undone."""
+    last = scalings[-1]
+    before = next((each for each in reversed(scalings[:-1]) if each.to_parallelism == last.from_parallelism), None)
+    if before is None or before.tpr is None or before.expected_rate is None:
         return False
-    before, last = scalings[-2:]
-    known = before.tpr is not None and before.expected_rate is not None
-    return known and was_ineffective(before, last.from_parallelism, last.tpr, threshold)
+    return was_ineffective(before, last.from_parallelism, last.tpr, threshold)
 
 
 def _is_at_its_limit(vertex: Vertex, plan: Plan) -> bool:

@@ -142,7 +142,8 @@ def test_a_vertex_in_the_middle_that_did_not_gain_twice_is_the_limit_of_its_job(
     """What waits for something outside of Flink is not grown to its largest parallelism step by step, nor what it feeds
     for records that will not come."""
     window = chain(a=GROWING, c={"load": 0.9})
-    past = History(scalings={"b": tuple(each for each in (before, IN_VAIN) if each is not None)})
+    undone = structs.replace(IN_VAIN, at=NOW - 30 * MINUTE, to_parallelism=8)
+    past = History(scalings={"b": tuple(each for each in (before, undone, IN_VAIN) if each is not None)})
     decision = a_decision(window, past, extras=True, scale_up_grace_period=0)
     assert (decision.parallelism["b"] == 4) is held
     if held:
