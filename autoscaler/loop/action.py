@@ -124,6 +124,11 @@ def is_uncertain(request: Request) -> bool:
     return request.answer is not None and request.answer.startswith(PutResult.UNCERTAIN.value.lower())
 
 
+def may_be_under_way(request: Request, now: Millis) -> bool:
+    """Whether it is too early to tell by the live requirements if Flink has a request."""
+    return is_uncertain(request) and now - (request.sent_at or now) < UNDERWAY_AT_MOST
+
+
 def shrinks(request: Request) -> bool:
     """Whether nothing grows by a request."""
     return all(target <= request.before.get(vertex, target) for vertex, target in request.target.items())

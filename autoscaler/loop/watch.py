@@ -146,7 +146,7 @@ class Watch:
         worth_it = moved_on or mine.total == sum(request.target.values()) or self.is_overdue(policy, now)
         details = subject.flink.job(subject.job_id) if worth_it else None
         seen = self._seen(subject, request, details, running=action.runs(mine))
-        if as_before and action.is_uncertain(request):
+        if as_before and action.may_be_under_way(request, now):
             self.waits_for = f"whether Flink has it is {request.answer}"
         if seen.slots_missing and self.is_overdue(policy, now) and (why := shortage()):
             seen = replace(seen, missing=f"{seen.missing}: {why}")
@@ -160,7 +160,7 @@ class Watch:
 
     def _has_never_arrived(self, subject: Subject, request: Request, now: Millis) -> bool:
         """Whether a PUT without a certain answer was not carried out; asked once it can no longer be on its way."""
-        if not action.is_uncertain(request) or now - (request.sent_at or now) < action.UNDERWAY_AT_MOST:
+        if not action.is_uncertain(request) or action.may_be_under_way(request, now):
             return False
         return action.was_not_carried_out(request, subject.flink.requirements(subject.job_id))
 

@@ -316,9 +316,12 @@ def test_an_uncertain_put_that_flink_has_is_waited_for(world: World) -> None:
     """Requirements that are those of the request tell that it was carried out, however long the slots take."""
     job = busy(world, slots=1)
     job.put_answer = answer(PutResult.UNCERTAIN, 500, "no complete answer within 8 s")
-    world.run(300)
+    world.run(50)
+    assert "whether Flink has it is uncertain" in world.status().detail
+    world.run(250)
     assert len(job.puts) == 1
     assert world.status().reason is Reason.IN_FLIGHT
+    assert world.status().detail.endswith("(6 slots missing)")
 
 
 def test_the_record_of_a_job_is_as_long_as_what_is_looked_back_on(world: World) -> None:
