@@ -82,7 +82,7 @@ bench-control: setup ## how well loads are followed: ours against the reference 
 
 # make faults DAYS=10000: sharded and resumable in RESULTS; make faults SEED=7 HOURS=8 plays one episode again
 RESULTS ?= build/faults
-faults: setup ## everything goes wrong: 520 simulated job-days with faults (DAYS=, SEED=, HOURS=, RESULTS=); 20 minutes
+faults: setup ## everything goes wrong: 500 simulated job-days with faults (DAYS=, SEED=, HOURS=, RESULTS=); 20 minutes
 	@PYTHONPATH=deploy $(BIN)/python -m faults --results $(RESULTS) $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS)) $(if $(DAYS),--days $(DAYS))
 
 clean: ## end the lab; remove .venv and .lab

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="faults", description="The daemon on simulated clusters that go wrong.")
-    parser.add_argument("--days", type=float, default=520.0, help="job-days to play (520)")
+    parser.add_argument("--days", type=float, default=500.0, help="job-days to play (500)")
     parser.add_argument("--episodes", type=int, help="episodes to play, in place of --days")
     parser.add_argument("--hours", type=float, default=HOURS, help=f"length of an episode ({HOURS:g}; at least 2)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
