@@ -48,6 +48,9 @@ class ErrorLog(Journal):
     def error(self, event: str, error: BaseException | None = None, **facts: object) -> None:
         self.errors.append(f"{event}: {type(error).__name__}: {error}" if error else event)
 
+    def crashed(self, subject: str, event: str, error: BaseException, /, **facts: object) -> None:
+        self.error(event, error)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:

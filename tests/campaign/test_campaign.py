@@ -15,7 +15,7 @@ from faults.doubts import Doubt, behind
 from faults.episode import play
 from faults.masters import ADDRESSES, GOOD_FOR, Masters
 from faults.observer import BUDGET, CAPACITY, LOST, SECOND, Observer
-from faults.process import HostClock
+from faults.process import ErrorLog, HostClock
 from faults.report import read, summed, table, written
 from faults.run import main
 from faults.weather import CRASH_POINTS, Answer, Weather
@@ -217,6 +217,15 @@ def test_doubtful_details_are_followed_by_another_sample() -> None:
     assert (doubt.sampled, doubt.stored, doubt.followed) == (True, True, False)
     doubt.kept(OLD.by_clock + 60_000, stored=False)
     assert doubt.followed
+
+
+def test_no_error_that_a_daemon_tells_is_overlooked() -> None:
+    """What crashed counts every time, though a log tells it once."""
+    log = ErrorLog()
+    log.error("a step failed", ValueError("one"))
+    for _ in range(2):
+        log.crashed("pass", "pass failed", KeyError("another"), job="orders")
+    assert log.errors == ["a step failed: ValueError: one", *["pass failed: KeyError: 'another'"] * 2]
 
 
 def test_the_observer_sees_that_there_is_no_room() -> None:
